@@ -1,0 +1,1 @@
+"""The generative growth flywheel: Dagster assets that generate, release, measure and learn, turn by turn."""

@@ -1,0 +1,79 @@
+"""Every setting of the flywheel, typed and documented one by one.
+
+Here: what an operator may change, read from the environment and `.env`, and the paths that follow from it.
+Not here: what a loop is (loops), options of one command (cli), anything a turn computes.
+"""
+
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Settings from `FLYWHEEL_*` variables and `.env`; the endpoint's from the usual `OPENAI_*` ones."""
+
+    model_config = SettingsConfigDict(env_prefix="FLYWHEEL_", env_file=".env", extra="ignore", populate_by_name=True)
+
+    home: Path = Field(Path("var/demo"), description="Folder that holds everything a flywheel keeps.")
+    first_turn: date = Field(date(2026, 1, 5), description="First day of the first turn; a Monday for weekly turns.")
+    cadence: Literal["weekly", "daily"] = Field("weekly", description="Length of a turn.")
+    seed: int = Field(7, description="Seed of every random choice; the same seed and input give the same rows.")
+
+    openai_api_key: SecretStr | None = Field(
+        None, validation_alias="OPENAI_API_KEY", description="Key of the endpoint; never logged or stored."
+    )
+    openai_base_url: str | None = Field(
+        None,
+        validation_alias="OPENAI_BASE_URL",
+        description="Any OpenAI-compatible endpoint. With neither key nor address, a local SmolLM2 is served.",
+    )
+    model: str | None = Field(None, description="Model name; the endpoint's default when there is exactly one.")
+    max_concurrency: int = Field(16, ge=1, description="Requests in flight at once.")
+    request_timeout_s: float = Field(60.0, gt=0, description="Seconds until one request is given up.")
+    max_retries: int = Field(4, ge=0, description="Retries of the SDK on 408, 409, 429 and 5xx.")
+    budget_usd: float = Field(5.0, ge=0, description="Most that one turn of one loop may spend, in US dollars.")
+    budget_tokens: int | None = Field(None, ge=0, description="Most tokens that one turn of one loop may use.")
+    usd_per_million_input_tokens: float = Field(0.0, ge=0, description="Price used for costs and for the budget.")
+    usd_per_million_output_tokens: float = Field(0.0, ge=0, description="Price used for costs and for the budget.")
+
+    subjects_per_turn: int = Field(48, ge=1, description="Most subjects that one turn of one loop generates for.")
+    languages: tuple[str, ...] = Field(("en",), description="Languages to generate in, as ISO 639-1 codes.")
+    brand_file: Path | None = Field(None, description="TOML file of banned claims; the shipped one when unset.")
+    pseudonym_key: SecretStr | None = Field(
+        None, description="Key of the hash that replaces customer identifiers; made once under home when unset."
+    )
+    lock_timeout_s: float = Field(60.0, gt=0, description="Seconds to wait while another process holds the warehouse.")
+
+    @cached_property
+    def root(self) -> Path:
+        """The home as an absolute path; relative ones start at the project's folder, wherever a command runs."""
+        home = self.home if self.home.is_absolute() else Path(__file__).resolve().parent.parent / self.home
+        return home.resolve()
+
+    @property
+    def warehouse_path(self) -> Path:
+        return self.root / "warehouse.duckdb"
+
+    @property
+    def landing(self) -> Path:
+        return self.root / "landing"
+
+    @property
+    def outbox(self) -> Path:
+        return self.root / "outbox"
+
+    @property
+    def responses_path(self) -> Path:
+        return self.root / "responses.sqlite"
+
+    @property
+    def tracking_uri(self) -> str:
+        return f"sqlite:///{self.root / 'mlflow.db'}"
+
+    @property
+    def dagster_home(self) -> Path:
+        return self.root / "dagster"

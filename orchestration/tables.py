@@ -1,0 +1,288 @@
+"""The tables that Python writes: columns, types, grain and meaning, in one place.
+
+Here: the contract between the stages, the warehouse, dbt's sources and the documentation.
+Not here: how tables are written (resources.warehouse) and what dbt derives from them (dbt_project).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+SCHEMA = "flywheel"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table in schema `flywheel`. `columns` maps a name to (DuckDB type, meaning); `key` identifies a row."""
+
+    name: str
+    grain: str
+    key: tuple[str, ...]
+    columns: Mapping[str, tuple[str, str]]
+
+    @property
+    def qualified(self) -> str:
+        return f"{SCHEMA}.{self.name}"
+
+    @property
+    def by_turn(self) -> bool:
+        return "turn" in self.columns
+
+    @property
+    def by_loop(self) -> bool:
+        return "loop" in self.columns
+
+
+_TURN = ("DATE", "First day of the turn.")
+_LOOP = ("VARCHAR", "Loop, such as `content`.")
+_SUBJECT = ("VARCHAR", "What was generated for.")
+_VARIANT = ("VARCHAR", "Content hash of loop, subject and text: the same text keeps its identity over turns.")
+_UNIT = ("VARCHAR", "Pseudonym of the visitor or customer: a keyed hash, never the identifier.")
+_FILE = ("VARCHAR", "SHA-256 of the landed file that this row came from.")
+
+# fmt: off
+_ALL = (
+    Table("landed_files", "one row per file ingested", ("file_hash",), {
+        "file_hash": _FILE,
+        "kind": ("VARCHAR", "`subjects`, `events` or `reviews`."),
+        "loop": ("VARCHAR", "Loop that the file belongs to; null for events, which serve all loops."),
+        "name": ("VARCHAR", "Path below landing/."),
+        "bytes": ("BIGINT", "Size of the file."),
+        "modified_ns": ("BIGINT", "Modification time of the file, to skip known files without hashing them."),
+        "rows_read": ("BIGINT", "Rows in the file; always accepted + duplicates + quarantined."),
+        "accepted": ("BIGINT", "Rows stored."),
+        "duplicates": ("BIGINT", "Rows known already."),
+        "quarantined": ("BIGINT", "Rows refused, each with its reason."),
+        "ingested_at": ("TIMESTAMP", "When, in UTC."),
+        "run_id": ("VARCHAR", "Dagster run that ingested the file."),
+    }),
+    Table("quarantine", "one row per refused row of a landed file", ("file_hash", "line"), {
+        "file_hash": _FILE,
+        "kind": ("VARCHAR", "Kind of the file."),
+        "line": ("BIGINT", "Number of the row in its file, from 1."),
+        "reason": ("VARCHAR", "Why, as a short code."),
+        "detail": ("VARCHAR", "What was expected; never an identifier of a person."),
+    }),
+    Table("landed_subjects", "one row per loop, subject and version of its facts", ("loop", "subject_id", "version"), {
+        "loop": _LOOP,
+        "subject_id": _SUBJECT,
+        "version": ("VARCHAR", "Content hash of the row."),
+        "format": ("VARCHAR", "What is to be written, such as `description`; recipes are matched on it."),
+        "category": ("VARCHAR", "What subjects are pooled by."),
+        "original": ("VARCHAR", "Text in force without the flywheel: the control."),
+        "facts": ("VARCHAR", "JSON object of the facts that an answer may use."),
+        "landed_order": ("BIGINT", "Order of arrival; the highest is the version in force."),
+        "file_hash": _FILE,
+    }),
+    Table("landed_reviews", "one row per decision of a person", ("review_id",), {
+        "review_id": ("VARCHAR", "Content hash of the decision."),
+        "loop": _LOOP,
+        "candidate_id": ("VARCHAR", "Candidate decided on."),
+        "decision": ("VARCHAR", "`approve`, `edit` or `reject`."),
+        "text": ("VARCHAR", "The edited text, for `edit`."),
+        "reviewer": ("VARCHAR", "Pseudonym of who decided."),
+        "reason": ("VARCHAR", "Why, in the reviewer's words."),
+        "decided_at": ("TIMESTAMP", "When, in UTC."),
+        "file_hash": _FILE,
+    }),
+    Table("events", "one row per accepted event", ("turn", "event_id"), {
+        "turn": _TURN,
+        "event_id": ("VARCHAR", "The sender's identity of the event; repeats are duplicates."),
+        "event_type": ("VARCHAR", "`exposure`, or the name of an outcome."),
+        "loop": _LOOP,
+        "subject_id": _SUBJECT,
+        "variant_id": ("VARCHAR", "Variant met; null where an outcome does not know it."),
+        "unit_id": _UNIT,
+        "segment": ("VARCHAR", "Audience segment of the unit, as the application names it."),
+        "occurred_at": ("TIMESTAMP", "When, in UTC."),
+        "value": ("DOUBLE", "Amount of an outcome, such as revenue."),
+        "propensity": ("DOUBLE", "Probability with which the application chose the variant, if it says so."),
+        "in_holdout": ("BOOLEAN", "Whether the unit belongs to the holdout, computed before pseudonymisation."),
+        "simulated": ("BOOLEAN", "Whether a simulated audience made the event."),
+        "ingested_at": ("TIMESTAMP", "When the row arrived, in UTC."),
+        "file_hash": _FILE,
+    }),
+    Table("champions", "one row per turn and loop", ("turn", "loop"), {
+        "turn": _TURN,
+        "loop": _LOOP,
+        "policy_version": ("VARCHAR", "Version of the registered model in force when the turn was produced."),
+        "mlflow_run_id": ("VARCHAR", "Run that trained it."),
+        "policy": ("VARCHAR", "JSON of the policy's parameters."),
+    }),
+    Table("subjects", "one row per turn, loop and subject", ("turn", "loop", "subject_id"), {
+        "turn": _TURN,
+        "loop": _LOOP,
+        "subject_id": _SUBJECT,
+        "version": ("VARCHAR", "Version of the landed facts used in this turn."),
+        "format": ("VARCHAR", "What is to be written."),
+        "category": ("VARCHAR", "What subjects are pooled by."),
+        "original": ("VARCHAR", "Text in force without the flywheel."),
+        "facts": ("VARCHAR", "JSON object of the facts that an answer may use."),
+    }),
+    Table("briefs", "one row per turn, loop, subject and recipe chosen", ("turn", "loop", "brief_id"), {
+        "turn": _TURN,
+        "loop": _LOOP,
+        "brief_id": ("VARCHAR", "Content hash of the request."),
+        "subject_id": _SUBJECT,
+        "recipe_id": ("VARCHAR", "Template with its parameters, such as `headline-playful-en`."),
+        "style": ("VARCHAR", "Style parameter of the recipe."),
+        "language": ("VARCHAR", "Language parameter of the recipe."),
+        "prompt_name": ("VARCHAR", "Name in the MLflow prompt registry."),
+        "prompt_version": ("INTEGER", "Version in the MLflow prompt registry."),
+        "messages": ("VARCHAR", "JSON array of chat messages, as sent."),
+        "exemplars": ("VARCHAR", "JSON array of the variants shown as examples."),
+        "seed": ("BIGINT", "Seed of the request."),
+        "propensity": ("DOUBLE", "Probability with which the policy chose this recipe for the subject."),
+        "policy_version": ("VARCHAR", "Policy that chose."),
+    }),
+    Table("candidates", "one row per brief", ("turn", "loop", "candidate_id"), {
+        "turn": _TURN,
+        "loop": _LOOP,
+        "candidate_id": ("VARCHAR", "Content hash of brief and answer."),
+        "brief_id": ("VARCHAR", "Brief answered."),
+        "subject_id": _SUBJECT,
+        "recipe_id": ("VARCHAR", "Recipe used."),
+        "status": ("VARCHAR", "`ok`, or why there is no answer (language_model.STATUSES)."),
+        "text": ("VARCHAR", "The answer's text; null without one."),
+        "answer": ("VARCHAR", "JSON of the parsed answer; null without one."),
+        "error": ("VARCHAR", "What went wrong, in a sentence; null when nothing did."),
+        "call_id": ("VARCHAR", "Last call made for the brief; null when none was."),
+    }),
+    Table("llm_calls", "one row per turn, loop and call", ("turn", "loop", "call_id"), {
+        "turn": _TURN,
+        "loop": _LOOP,
+        "call_id": ("VARCHAR", "Content hash of the request and its attempt."),
+        "brief_id": ("VARCHAR", "Brief that the call was for."),
+        "prompt_name": ("VARCHAR", "Prompt used."),
+        "prompt_version": ("INTEGER", "Its version."),
+        "model": ("VARCHAR", "Model that answered, as the endpoint names it."),
+        "seed": ("BIGINT", "Seed of the request."),
+        "status": ("VARCHAR", "As in candidates."),
+        "input_tokens": ("BIGINT", "Tokens read."),
+        "output_tokens": ("BIGINT", "Tokens written."),
+        "cost_usd": ("DOUBLE", "Cost in US dollars, at the prices set."),
+        "latency_s": ("DOUBLE", "Seconds until the answer, retries included."),
+        "cache_hit": ("BOOLEAN", "Whether an earlier turn had paid for the answer."),
+        "called_at": ("TIMESTAMP", "When, in UTC."),
+    }),
+    Table("verdicts", "one row per candidate and guard", ("turn", "loop", "candidate_id", "guard"), {
+        "turn": _TURN,
+        "loop": _LOOP,
+        "candidate_id": ("VARCHAR", "Candidate judged."),
+        "guard": ("VARCHAR", "Guard that judged."),
+        "decision": ("VARCHAR", "`pass`, `flag` or `block`."),
+        "reason": ("VARCHAR", "Why, in a sentence."),
+    }),
+    Table("reviews", "one row per candidate with an answer", ("turn", "loop", "candidate_id"), {
+        "turn": _TURN,
+        "loop": _LOOP,
+        "candidate_id": ("VARCHAR", "Candidate decided on; of this turn, or waiting since an earlier one."),
+        "subject_id": _SUBJECT,
+        "recipe_id": ("VARCHAR", "Recipe used."),
+        "decision": ("VARCHAR", "`publish`, `approve`, `edit`, `reject`, `block` or `wait`."),
+        "decided_by": ("VARCHAR", "`gate`, or `person`."),
+        "text": ("VARCHAR", "Text as it may go out."),
+        "reason": ("VARCHAR", "Why."),
+    }),
+    Table("releases", "one row per turn, loop, subject and variant", ("turn", "loop", "subject_id", "variant_id"), {
+        "turn": _TURN,
+        "loop": _LOOP,
+        "release_id": ("VARCHAR", "Content hash of the subject's release."),
+        "subject_id": _SUBJECT,
+        "category": ("VARCHAR", "Category of the subject."),
+        "variant_id": _VARIANT,
+        "is_control": ("BOOLEAN", "Whether this is the original."),
+        "candidate_id": ("VARCHAR", "Candidate it came from; null for the control."),
+        "recipe_id": ("VARCHAR", "Recipe it came from; null for the control."),
+        "text": ("VARCHAR", "Text in force."),
+        "share": ("DOUBLE", "Probability with which a unit outside the holdout meets the variant; sums to 1."),
+        "predicted": ("DOUBLE", "Expected lift over the control as a log ratio, at release."),
+        "holdout": ("DOUBLE", "Share of all units that always get the control."),
+        "policy_version": ("VARCHAR", "Policy that allocated."),
+        "released_at": ("TIMESTAMP", "When, in UTC."),
+    }),
+    Table("exposures", "one row per exposure event", ("turn", "exposure_id"), {
+        "turn": _TURN,
+        "loop": _LOOP,
+        "exposure_id": ("VARCHAR", "Identity of the event."),
+        "release_id": ("VARCHAR", "Release that was in force."),
+        "subject_id": _SUBJECT,
+        "variant_id": _VARIANT,
+        "unit_id": _UNIT,
+        "segment": ("VARCHAR", "Audience segment of the unit."),
+        "occurred_at": ("TIMESTAMP", "When, in UTC."),
+        "propensity": ("DOUBLE", "Probability of the variant: 1 in the holdout, else the release's share."),
+        "is_control": ("BOOLEAN", "Whether the variant is the original."),
+        "in_holdout": ("BOOLEAN", "Whether the unit belongs to the holdout."),
+        "simulated": ("BOOLEAN", "Whether a simulated audience made the event."),
+    }),
+    Table("outcomes", "one row per outcome event", ("turn", "outcome_id"), {
+        "turn": _TURN,
+        "loop": _LOOP,
+        "outcome_id": ("VARCHAR", "Identity of the event."),
+        "outcome": ("VARCHAR", "Name of the outcome, such as `click`."),
+        "subject_id": _SUBJECT,
+        "unit_id": _UNIT,
+        "occurred_at": ("TIMESTAMP", "When, in UTC."),
+        "value": ("DOUBLE", "Amount; null where the outcome has none."),
+        "simulated": ("BOOLEAN", "Whether a simulated audience made the event."),
+    }),
+    Table("outcome_definitions", "one row per loop and outcome", ("loop", "outcome"), {
+        "loop": _LOOP,
+        "outcome": ("VARCHAR", "Name of the outcome."),
+        "within_s": ("BIGINT", "Seconds after the first exposure in which the outcome counts."),
+        "is_reward": ("BOOLEAN", "Whether the loop learns from it; one outcome of a loop."),
+        "is_guardrail": ("BOOLEAN", "Whether a promotion must not make it worse."),
+    }),
+    Table("turn_scope", "one row per turn that dbt is to build now", ("turn",), {"turn": _TURN}),
+    Table("evidence", "one row per turn, loop, subject and variant", ("turn", "loop", "subject_id", "variant_id"), {
+        "turn": _TURN,
+        "loop": _LOOP,
+        "subject_id": _SUBJECT,
+        "category": ("VARCHAR", "Category of the subject."),
+        "variant_id": _VARIANT,
+        "is_control": ("BOOLEAN", "Whether this is the original."),
+        "recipe_id": ("VARCHAR", "Recipe; null for the control."),
+        "text": ("VARCHAR", "Text that was met."),
+        "units": ("BIGINT", "Units outside the holdout whose first exposure was this variant."),
+        "reward": ("DOUBLE", "Sum of their rewards."),
+        "reward_squares": ("DOUBLE", "Sum of their squared rewards."),
+        "share": ("DOUBLE", "Propensity of the variant in its release."),
+        "recipe_propensity": ("DOUBLE", "Propensity of the recipe when the brief was written; null for the control."),
+        "fold": ("INTEGER", "Fold of the subject in cross-fitting; a subject never leaves its fold."),
+        "simulated": ("BOOLEAN", "Whether any of it comes from a simulated audience."),
+    }),
+    Table("challengers", "one row per turn and loop", ("turn", "loop"), {
+        "turn": _TURN,
+        "loop": _LOOP,
+        "policy_version": ("VARCHAR", "Version of the registered model that was trained."),
+        "mlflow_run_id": ("VARCHAR", "Run that trained it."),
+        "trained_on": ("VARCHAR", "JSON array of the turns whose evidence it saw."),
+        "rows": ("BIGINT", "Rows of evidence it saw."),
+        "policy": ("VARCHAR", "JSON of the policy's parameters."),
+    }),
+    Table("promotions", "one row per turn and loop", ("turn", "loop"), {
+        "turn": _TURN,
+        "loop": _LOOP,
+        "champion_before": ("VARCHAR", "Version in force before the decision."),
+        "challenger": ("VARCHAR", "Version that asked for promotion."),
+        "promoted": ("BOOLEAN", "Whether the challenger became the champion."),
+        "champion_after": ("VARCHAR", "Version in force after the decision."),
+        "reason": ("VARCHAR", "The decision in a sentence, with its number."),
+        "mlflow_run_id": ("VARCHAR", "Run of the challenger."),
+        "decided_at": ("TIMESTAMP", "When, in UTC."),
+    }),
+    Table("promotion_conditions", "one row per turn, loop and condition", ("turn", "loop", "condition"), {
+        "turn": _TURN,
+        "loop": _LOOP,
+        "condition": ("VARCHAR", "Name of the condition."),
+        "number": ("DOUBLE", "What was measured."),
+        "comparison": ("VARCHAR", "`>`, `>=`, `<` or `<=`."),
+        "threshold": ("DOUBLE", "What it was held against."),
+        "passed": ("BOOLEAN", "Whether it held."),
+        "detail": ("VARCHAR", "The same in a sentence."),
+    }),
+)
+
+# fmt: on
+
+TABLES: Mapping[str, Table] = {table.name: table for table in _ALL}

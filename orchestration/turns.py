@@ -1,0 +1,72 @@
+"""The turn: the time window that is the partition of everything.
+
+Here: windows, their keys, the one before and the one after, and the Dagster partitions they make.
+Not here: what happens in a turn (assets) and when (schedules).
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING
+
+from orchestration.settings import Settings
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+LENGTHS = {"daily": timedelta(days=1), "weekly": timedelta(days=7)}
+
+
+@dataclass(frozen=True, order=True)
+class Turn:
+    """A window [start, end) in UTC, named by its first day."""
+
+    first_day: date
+    length: timedelta
+
+    @classmethod
+    def of(cls, key: str | date, settings: Settings) -> "Turn":
+        """The turn named `key`. Raises ValueError, naming the nearest turn, when no turn starts on that day."""
+        day = key if isinstance(key, date) else date.fromisoformat(key)
+        turn = cls.containing(day, settings)
+        if turn.first_day != day:
+            raise ValueError(f"No turn starts on {day}; the {settings.cadence} turn around it is {turn.key}.")
+        return turn
+
+    @classmethod
+    def containing(cls, moment: date | datetime, settings: Settings) -> "Turn":
+        """The turn whose window holds `moment` (UTC). Raises ValueError before the first turn."""
+        day = moment.date() if isinstance(moment, datetime) else moment
+        length = LENGTHS[settings.cadence]
+        elapsed = (day - settings.first_turn) // length
+        if elapsed < 0:
+            raise ValueError(f"{day} lies before the first turn, {settings.first_turn} (FLYWHEEL_FIRST_TURN).")
+        return cls(settings.first_turn + elapsed * length, length)
+
+    @property
+    def key(self) -> str:
+        return self.first_day.isoformat()
+
+    @property
+    def start(self) -> datetime:
+        return datetime.combine(self.first_day, time(), UTC)
+
+    @property
+    def end(self) -> datetime:
+        return self.start + self.length
+
+    def previous(self) -> "Turn":
+        return Turn(self.first_day - self.length, self.length)
+
+    def next(self) -> "Turn":
+        return Turn(self.first_day + self.length, self.length)
+
+
+def turn_partitions(settings: Settings) -> "dg.TimeWindowPartitionsDefinition":
+    """Partitions from the first turn to the one that is open now, which is produced while its window runs."""
+    import dagster as dg
+
+    day = settings.first_turn
+    schedule = "0 0 * * *" if settings.cadence == "daily" else f"0 0 * * {day.isoweekday() % 7}"
+    return dg.TimeWindowPartitionsDefinition(
+        start=day.isoformat(), fmt="%Y-%m-%d", cron_schedule=schedule, timezone="UTC", end_offset=1
+    )
