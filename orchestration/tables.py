@@ -4,8 +4,12 @@ Here: the contract between the stages, the warehouse, dbt's sources and the docu
 Not here: how tables are written (resources.warehouse) and what dbt derives from them (dbt_project).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import polars as pl
 
 SCHEMA = "flywheel"
 
@@ -30,6 +34,22 @@ class Table:
     @property
     def by_loop(self) -> bool:
         return "loop" in self.columns
+
+    def frame(self, rows: Iterable[Mapping[str, Any]]) -> "pl.DataFrame":
+        """Rows as a frame of this table's columns and types, empty when there are none."""
+        import polars as pl
+
+        types = {
+            "VARCHAR": pl.String,
+            "BIGINT": pl.Int64,
+            "INTEGER": pl.Int32,
+            "DOUBLE": pl.Float64,
+            "BOOLEAN": pl.Boolean,
+            "DATE": pl.Date,
+            "TIMESTAMP": pl.Datetime("us"),
+        }
+        schema = {name: types[kind] for name, (kind, _) in self.columns.items()}
+        return pl.DataFrame([{name: row[name] for name in schema} for row in rows], schema=schema, orient="row")
 
 
 _TURN = ("DATE", "First day of the turn.")
@@ -130,6 +150,8 @@ _ALL = (
         "prompt_version": ("INTEGER", "Version in the MLflow prompt registry."),
         "messages": ("VARCHAR", "JSON array of chat messages, as sent."),
         "exemplars": ("VARCHAR", "JSON array of the variants shown as examples."),
+        "max_tokens": ("INTEGER", "Most tokens that the answer may take."),
+        "temperature": ("DOUBLE", "Sampling temperature of the request."),
         "seed": ("BIGINT", "Seed of the request."),
         "propensity": ("DOUBLE", "Probability with which the policy chose this recipe for the subject."),
         "policy_version": ("VARCHAR", "Policy that chose."),

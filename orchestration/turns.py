@@ -65,8 +65,15 @@ def turn_partitions(settings: Settings) -> "dg.TimeWindowPartitionsDefinition":
     """Partitions from the first turn to the one that is open now, which is produced while its window runs."""
     import dagster as dg
 
-    day = settings.first_turn
-    schedule = "0 0 * * *" if settings.cadence == "daily" else f"0 0 * * {day.isoweekday() % 7}"
     return dg.TimeWindowPartitionsDefinition(
-        start=day.isoformat(), fmt="%Y-%m-%d", cron_schedule=schedule, timezone="UTC", end_offset=1
+        start=settings.first_turn.isoformat(),
+        fmt="%Y-%m-%d",
+        cron_schedule=turn_cron(settings),
+        timezone="UTC",
+        end_offset=1,
     )
+
+
+def turn_cron(settings: Settings) -> str:
+    """Cron expression of the moments at which one turn ends and the next begins, in UTC."""
+    return "0 0 * * *" if settings.cadence == "daily" else f"0 0 * * {settings.first_turn.isoweekday() % 7}"

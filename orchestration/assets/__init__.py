@@ -1,0 +1,1 @@
+"""How a turn runs: one thin module a stage, in the order of the graph."""

@@ -1,0 +1,113 @@
+"""Who gets which recipe: one brief is one request to the model.
+
+Here: asking the champion, showing it what won before, and laying out the request.
+Not here: how the choice is made (learning.recipe_policy) and what a prompt says (loops.recipes).
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from orchestration.assets.stage import of_loop, released_rows, turn_asset
+from orchestration.learning.policy import Policy
+from orchestration.loops.declaration import Loop
+from orchestration.loops.recipes import Recipe, as_json
+from orchestration.resources.tracking import Tracking
+from orchestration.resources.warehouse import Warehouse
+from orchestration.settings import Settings
+from orchestration.tables import TABLES
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+def briefs_asset(loop: Loop, settings: Settings, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    """`L/briefs`: `briefs_per_subject` different recipes for each subject, with the propensity of each."""
+    recipes = loop.recipes.for_languages(settings.languages)
+
+    @turn_asset(
+        "briefs",
+        partitions,
+        loop=loop,
+        description="Subject x recipe, chosen by the champion: one row is one request, with its propensity.",
+        kinds=("polars", "mlflow"),
+        ins={"champion": of_loop(loop, "champion"), "subjects": of_loop(loop, "subjects")},
+    )
+    def briefs(
+        context: dg.AssetExecutionContext,
+        champion: Any,
+        subjects: Any,
+        warehouse: dg.ResourceParam[Warehouse],
+        tracking: dg.ResourceParam[Tracking],
+    ) -> Any:
+        standing = released_rows(context, warehouse, loop, "briefs")
+        if standing is not None:
+            return standing
+        (in_force,) = champion.to_dicts()
+        policy = Policy.from_json(in_force["policy"]).covering(recipes)
+        versions = tracking.prompt_versions(recipes)
+        rows = briefs_of(subjects, policy, in_force["policy_version"], recipes, versions, loop, settings)
+        context.add_output_metadata(
+            {
+                "by_recipe": dg.JsonMetadataValue(dict(rows["recipe_id"].value_counts().sort("recipe_id").iter_rows())),
+                "prompts": dg.JsonMetadataValue(versions),
+                "with_exemplars": int((rows["exemplars"] != "[]").sum()),
+                "mlflow_run": dg.UrlMetadataValue(tracking.run_url(loop.name, in_force["mlflow_run_id"])),
+            }
+        )
+        return rows
+
+    return briefs
+
+
+def briefs_of(
+    subjects: "pl.DataFrame",
+    policy: Policy,
+    policy_version: str,
+    recipes: Sequence[Recipe],
+    prompt_versions: Mapping[str, int],
+    loop: Loop,
+    settings: Settings,
+) -> "pl.DataFrame":
+    """One row for each subject and recipe chosen. Same input, same rows: seeds and identities are hashes."""
+    by_id = {recipe.recipe_id: recipe for recipe in recipes}
+    rows = []
+    for subject in subjects.to_dicts():
+        facts = json.loads(subject["facts"])
+        turn = str(subject["turn"])
+        chosen = policy.recipes.choose(
+            subject["subject_id"], subject["category"], subject["format"], turn, loop.briefs_per_subject
+        )
+        for recipe_id, propensity in chosen:
+            recipe = by_id[recipe_id]
+            examples = policy.examples_for(recipe_id, subject["subject_id"])
+            seed = int(_hash(settings.seed, turn, subject["subject_id"], recipe_id)[:8], 16) & 0x7FFFFFFF
+            messages = as_json(recipe.messages(facts, examples))
+            rows.append(
+                {
+                    "turn": subject["turn"],
+                    "loop": loop.name,
+                    "brief_id": _hash(loop.name, turn, subject["subject_id"], recipe_id, messages, seed)[:20],
+                    "subject_id": subject["subject_id"],
+                    "recipe_id": recipe_id,
+                    "style": recipe.style,
+                    "language": recipe.language,
+                    "prompt_name": recipe.prompt_name,
+                    "prompt_version": prompt_versions[recipe.prompt_name],
+                    "messages": messages,
+                    "exemplars": json.dumps([example.variant_id for example in examples]),
+                    "max_tokens": recipe.max_tokens,
+                    "temperature": recipe.temperature,
+                    "seed": seed,
+                    "propensity": propensity,
+                    "policy_version": policy_version,
+                }
+            )
+    return TABLES["briefs"].frame(rows)
+
+
+def _hash(*parts: object) -> str:
+    return hashlib.sha256("\x1f".join(str(part) for part in parts).encode()).hexdigest()

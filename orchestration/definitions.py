@@ -1,0 +1,112 @@
+"""The one place where everything is assembled.
+
+Here: build_definitions(), its resources replaceable, so that tests, commands and deployment share one assembly.
+Not here: anything that an asset, a check, a schedule or a sensor does.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from orchestration.assets.briefs import briefs_asset
+from orchestration.assets.candidates import candidates_asset
+from orchestration.assets.challenger import challenger_asset
+from orchestration.assets.champion import champion_asset
+from orchestration.assets.evidence import evidence_asset
+from orchestration.assets.facts import fact_assets
+from orchestration.assets.kpis import kpi_assets
+from orchestration.assets.landing import landing_assets
+from orchestration.assets.promotion import promotion_asset
+from orchestration.assets.releases import releases_asset
+from orchestration.assets.reviews import reviews_asset
+from orchestration.assets.stage import MODEL_REGISTRY, OWNER
+from orchestration.assets.subjects import subjects_asset
+from orchestration.assets.verdicts import verdicts_asset
+from orchestration.checks import build_checks
+from orchestration.jobs import turn_jobs
+from orchestration.loops.content import content_loop
+from orchestration.loops.declaration import Loop
+from orchestration.resources.dbt import DbtResource
+from orchestration.resources.landing import LandingResource
+from orchestration.resources.language_model import LanguageModelResource
+from orchestration.resources.tracking import TrackingResource
+from orchestration.resources.warehouse_io import TurnTables, WarehouseResource
+from orchestration.schedules import wheel_schedule
+from orchestration.sensors import landing_sensor, late_event_sensor
+from orchestration.settings import Settings
+from orchestration.turns import turn_partitions
+
+
+def declared_loops(settings: Settings) -> tuple[Loop, ...]:
+    """Every loop that turns; a new one is added here."""
+    return (content_loop(settings.brand_file),)
+
+
+def loop_assets(loop: Loop, settings: Settings, partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
+    """All stages of one loop."""
+    return [
+        champion_asset(loop, settings, partitions),
+        subjects_asset(loop, settings, partitions),
+        briefs_asset(loop, settings, partitions),
+        candidates_asset(loop, partitions),
+        verdicts_asset(loop, partitions),
+        reviews_asset(loop, partitions),
+        releases_asset(loop, settings, partitions),
+        evidence_asset(loop, partitions),
+        challenger_asset(loop, settings, partitions),
+        promotion_asset(loop, settings, partitions),
+    ]
+
+
+def flywheel_resources(settings: Settings) -> dict[str, Any]:
+    """Everything that does I/O, bound to the home of these settings."""
+    warehouse = {"path": str(settings.warehouse_path), "lock_timeout_s": settings.lock_timeout_s}
+    return {
+        "warehouse": WarehouseResource(**warehouse),
+        "turn_tables": TurnTables(**warehouse),
+        "landing": LandingResource(**warehouse, folder=str(settings.landing)),
+        "model": LanguageModelResource(),
+        "tracking": TrackingResource(folder=str(settings.root), ui=settings.mlflow_ui),
+        "dbt": DbtResource(warehouse_path=str(settings.warehouse_path)),
+    }
+
+
+def build_definitions(
+    *,
+    settings: Settings | None = None,
+    loops: Sequence[Loop] | None = None,
+    resources: Mapping[str, Any] | None = None,
+    executor: dg.ExecutorDefinition = dg.in_process_executor,
+) -> dg.Definitions:
+    """The whole flywheel. `resources` replaces any of `flywheel_resources` by name."""
+    settings = settings or Settings()
+    loops = tuple(loops or declared_loops(settings))
+    partitions = turn_partitions(settings)
+    jobs = turn_jobs(loops, executor)
+    named = {job.name: job for job in jobs}
+    registry = dg.AssetSpec(
+        MODEL_REGISTRY,
+        description="Policies and their aliases in MLflow: how one turn hands on to the next what it has learned.",
+        group_name="facts",
+        kinds={"mlflow"},
+        owners=[OWNER],
+    )
+    return dg.Definitions(
+        assets=[
+            registry,
+            *landing_assets(loops),
+            *(asset for loop in loops for asset in loop_assets(loop, settings, partitions)),
+            *fact_assets(loops, partitions),
+            kpi_assets(loops, partitions),
+        ],
+        asset_checks=build_checks(loops, partitions),
+        jobs=jobs,
+        schedules=[wheel_schedule(loops, settings, named["turn"])],
+        sensors=[landing_sensor(loops, named["ingest"]), late_event_sensor(loops)],
+        resources={**flywheel_resources(settings), **(resources or {})},
+        executor=executor,
+    )
+
+
+defs = build_definitions()

@@ -1,0 +1,63 @@
+"""The content loop: product copy that learns what each audience responds to.
+
+Here: what a subject is, its recipes, what an answer must look like, which outcomes count.
+Not here: how a turn runs (assets), how text is judged (guards), what is learned (learning).
+"""
+
+from pathlib import Path
+
+from pydantic import BaseModel, Field
+
+from orchestration.guards.brand import on_brand
+from orchestration.guards.grounding import grounded
+from orchestration.guards.language import in_language
+from orchestration.guards.length import words
+from orchestration.guards.personal_data import no_personal_data
+from orchestration.guards.profanity import no_profanity
+from orchestration.guards.similarity import distinct
+from orchestration.loops.declaration import Allocation, ByRisk, Guardrail, Loop, Outcome, Subjects, days
+from orchestration.loops.recipes import Recipes
+
+
+class ProductCopy(BaseModel):
+    """Copy for one product in one placement."""
+
+    text: str = Field(min_length=1, description="The copy, ready to publish: plain text, no heading, no quotation marks.")
+
+
+def content_loop(brand: Path | None = None) -> Loop:
+    """The content loop, held to the claims that the brand file bans; the shipped file when none is given."""
+    return Loop(
+        name="content",
+        subjects=Subjects(
+            landed="subjects",
+            key="subject_id",
+            facts=("brand", "department", "category", "type", "size"),
+            original="original",
+            category="category",
+            format="format",
+        ),
+        unit="visitor",
+        recipes=Recipes.in_folder("content"),
+        answer=ProductCopy,
+        text_field="text",
+        guards=(
+            words(),
+            grounded(),
+            in_language(),
+            no_profanity(),
+            no_personal_data(),
+            distinct(),
+            on_brand(brand),
+        ),
+        review=ByRisk(flagged="person", passed="publish"),
+        outcomes=(
+            Outcome("click", within=days(1)),
+            Outcome("purchase", within=days(7), has_value=True),
+            Outcome("complaint", within=days(7)),
+        ),
+        reward="click",
+        guardrails=(Guardrail("complaint", no_worse_than=0.0),),
+        allocation=Allocation(floor=0.02, control=0.10, holdout=0.10, variants=4),
+        briefs_per_subject=2,
+    )

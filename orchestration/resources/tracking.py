@@ -1,0 +1,172 @@
+"""Experiment tracking: prompts, runs, and the registered policies with their aliases, in MLflow.
+
+Here: every call to MLflow.
+Not here: how a policy is fitted (learning) and when it is promoted (assets.promotion).
+"""
+
+import fcntl
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from orchestration.loops.recipes import Recipe
+
+if TYPE_CHECKING:
+    import polars as pl
+    from mlflow import MlflowClient
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+
+
+@dataclass(frozen=True)
+class RegisteredPolicy:
+    """One version of a loop's policy as the registry holds it; `policy` is its JSON."""
+
+    version: str
+    run_id: str
+    policy: str
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a run records beside the policy itself."""
+
+    turn: str
+    parameters: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    prompts: Mapping[str, int]
+    tags: Mapping[str, str] = field(default_factory=dict)
+    documents: Mapping[str, str] = field(default_factory=dict)  # file name -> text, such as a model card
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """MLflow in a SQLite file under `folder`; its artifacts lie beside it."""
+
+    folder: Path
+    ui: str
+
+    @cached_property
+    def client(self) -> "MlflowClient":
+        """A client of a database that is complete: created once, under a lock, since a race breaks a fresh one."""
+        import mlflow
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with _locked(self.folder / ".mlflow.lock"):
+            mlflow.set_tracking_uri(self._uri)
+            client = mlflow.MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
+            client.search_experiments(max_results=1)
+        return client
+
+    def prompt_versions(self, recipes: Sequence[Recipe]) -> dict[str, int]:
+        """Version of each recipe's prompt in the registry; a template that changed becomes a new version."""
+        import mlflow
+
+        client = self.client
+        versions: dict[str, int] = {}
+        for recipe in recipes:
+            if recipe.prompt_name in versions:
+                continue
+            latest = mlflow.genai.load_prompt(f"prompts:/{recipe.prompt_name}@latest", allow_missing=True)
+            if latest is None or _canonical(latest.template) != _canonical(recipe.prompt):
+                latest = client.register_prompt(
+                    recipe.prompt_name,
+                    template=recipe.prompt,
+                    commit_message=f"{recipe.format}, {recipe.style}",
+                    tags={"format": recipe.format, "style": recipe.style},
+                )
+            versions[recipe.prompt_name] = int(latest.version)
+        return versions
+
+    def champion(self, loop: str) -> RegisteredPolicy | None:
+        """The policy that bears the alias `champion`, or None before the first one."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            version = self.client.get_model_version_by_alias(_model_name(loop), CHAMPION)
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise
+        return self._registered(version)
+
+    def version(self, loop: str, version: str) -> RegisteredPolicy:
+        """The policy of that version. Raises MlflowException when the registry has none."""
+        return self._registered(self.client.get_model_version(_model_name(loop), version))
+
+    def register(self, loop: str, policy: str, training: Training, evidence: "pl.DataFrame | None") -> RegisteredPolicy:
+        """Log one training run with all it saw, and register its policy as the newest version, the challenger."""
+        import mlflow
+
+        from orchestration.resources import policy_model
+
+        client = self.client
+        experiment = self._experiment(loop)
+        with mlflow.start_run(experiment_id=experiment, run_name=f"{loop} {training.turn}") as run:
+            mlflow.log_params(dict(training.parameters))
+            mlflow.log_metrics(dict(training.metrics))
+            mlflow.set_tags({"loop": loop, "turn": training.turn, "prompts": json.dumps(training.prompts), **training.tags})
+            if evidence is not None and not evidence.is_empty():
+                dataset = mlflow.data.from_pandas(evidence.to_pandas(), name=f"evidence-{training.turn}")
+                mlflow.log_input(dataset, context="training")
+            for name, text in training.documents.items():
+                mlflow.log_text(text, name)
+            model_uri = policy_model.log(policy, dict(training.prompts))
+        version = mlflow.register_model(model_uri, _model_name(loop), tags={"turn": training.turn})
+        client.set_registered_model_alias(_model_name(loop), CHALLENGER, version.version)
+        return RegisteredPolicy(str(version.version), run.info.run_id, policy)
+
+    def set_champion(self, loop: str, version: str) -> None:
+        """Let the alias `champion` point to `version`."""
+        self.client.set_registered_model_alias(_model_name(loop), CHAMPION, version)
+
+    def run_url(self, loop: str, run_id: str) -> str:
+        """Address of a run in the MLflow UI."""
+        return f"{self.ui}/#/experiments/{self._experiment(loop)}/runs/{run_id}"
+
+    def _registered(self, version: Any) -> RegisteredPolicy:
+        from orchestration.resources import policy_model
+
+        return RegisteredPolicy(str(version.version), version.run_id, policy_model.read(version.run_id))
+
+    def _experiment(self, loop: str) -> str:
+        name = f"flywheel-{loop}"
+        known = self.client.get_experiment_by_name(name)
+        if known is not None:
+            return known.experiment_id
+        return self.client.create_experiment(name, artifact_location=(self.folder / "mlartifacts" / loop).as_uri())
+
+    @property
+    def _uri(self) -> str:
+        return f"sqlite:///{self.folder / 'mlflow.db'}"
+
+
+class TrackingResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """MLflow under the flywheel's home."""
+
+    folder: str
+    ui: str
+
+    def create_resource(self, context: dg.InitResourceContext) -> Tracking:  # noqa: ARG002
+        return Tracking(Path(self.folder), self.ui)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _model_name(loop: str) -> str:
+    return f"{loop}-policy"
+
+
+def _canonical(template: Any) -> str:
+    return json.dumps(template, sort_keys=True)
