@@ -255,6 +255,7 @@ _ALL = (
         "within_s": ("BIGINT", "Seconds after the first exposure in which the outcome counts."),
         "is_reward": ("BOOLEAN", "Whether the loop learns from it; one outcome of a loop."),
         "is_guardrail": ("BOOLEAN", "Whether a promotion must not make it worse."),
+        "has_value": ("BOOLEAN", "Whether it carries an amount, which then is the reward instead of 1."),
     }),
     Table("turn_scope", "one row per turn that dbt is to build now", ("turn",), {"turn": _TURN}),
     Table("evidence", "one row per turn, loop, subject and variant", ("turn", "loop", "subject_id", "variant_id"), {
