@@ -78,6 +78,7 @@ def build_definitions(
     loops: Sequence[Loop] | None = None,
     resources: Mapping[str, Any] | None = None,
     executor: dg.ExecutorDefinition = dg.in_process_executor,
+    loggers: Mapping[str, dg.LoggerDefinition] | None = None,
 ) -> dg.Definitions:
     """The whole flywheel. `resources` replaces any of `flywheel_resources` by name."""
     settings = settings or Settings()
@@ -106,6 +107,7 @@ def build_definitions(
         sensors=[landing_sensor(loops, named["ingest"]), late_event_sensor(loops)],
         resources={**flywheel_resources(settings), **(resources or {})},
         executor=executor,
+        loggers=loggers,
     )
 
 

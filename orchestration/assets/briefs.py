@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from orchestration.assets.stage import of_loop, released_rows, turn_asset
+from orchestration.assets.stage import is_released, of_loop, turn_asset
+from orchestration.learning.exemplars import shown_to
 from orchestration.learning.policy import Policy
 from orchestration.loops.declaration import Loop
-from orchestration.loops.recipes import Recipe, as_json
+from orchestration.loops.recipes import Example, Recipe, as_json, recipes_by_format
 from orchestration.resources.tracking import Tracking
 from orchestration.resources.warehouse import Warehouse
 from orchestration.settings import Settings
@@ -43,11 +44,10 @@ def briefs_asset(loop: Loop, settings: Settings, partitions: dg.PartitionsDefini
         warehouse: dg.ResourceParam[Warehouse],
         tracking: dg.ResourceParam[Tracking],
     ) -> Any:
-        standing = released_rows(context, warehouse, loop, "briefs")
-        if standing is not None:
-            return standing
+        if is_released(context, warehouse, loop):
+            return None
         (in_force,) = champion.to_dicts()
-        policy = Policy.from_json(in_force["policy"]).covering(recipes)
+        policy = Policy.from_json(in_force["policy"]).covering(recipes_by_format(recipes))
         versions = tracking.prompt_versions(recipes)
         rows = briefs_of(subjects, policy, in_force["policy_version"], recipes, versions, loop, settings)
         context.add_output_metadata(
@@ -74,16 +74,22 @@ def briefs_of(
 ) -> "pl.DataFrame":
     """One row for each subject and recipe chosen. Same input, same rows: seeds and identities are hashes."""
     by_id = {recipe.recipe_id: recipe for recipe in recipes}
+    facts_of = {row["subject_id"]: row["facts"] for row in subjects.to_dicts()}
     rows = []
     for subject in subjects.to_dicts():
         facts = json.loads(subject["facts"])
         turn = str(subject["turn"])
         chosen = policy.recipes.choose(
-            subject["subject_id"], subject["category"], subject["format"], turn, loop.briefs_per_subject
+            subject["subject_id"], subject["category"], subject["format"], turn, loop.briefs_per_subject, settings.seed
         )
         for recipe_id, propensity in chosen:
             recipe = by_id[recipe_id]
-            examples = policy.examples_for(recipe_id, subject["subject_id"])
+            shown = shown_to(subject["subject_id"], policy.exemplars.get(recipe_id, ()), facts_of)
+            examples = [
+                Example(one.variant_id, json.loads(facts_of[one.subject_id]), one.text)
+                for one in shown
+                if one.subject_id in facts_of
+            ]
             seed = int(_hash(settings.seed, turn, subject["subject_id"], recipe_id)[:8], 16) & 0x7FFFFFFF
             messages = as_json(recipe.messages(facts, examples))
             rows.append(

@@ -54,8 +54,8 @@ def candidates_asset(loop: Loop, partitions: dg.PartitionsDefinition) -> dg.Asse
     ) -> Any:
         turn = context.partition_key
         if is_released(context, warehouse, loop):
-            for table in ("candidates", "llm_calls"):
-                yield dg.Output(warehouse.rows(TABLES[table], turn=turn, loop=loop.name), table)
+            yield dg.Output(None, "candidates")
+            yield dg.Output(None, "llm_calls")
             return
         requests = [request_of(brief) for brief in briefs.to_dicts()]
         answers = model.answer_all(

@@ -8,9 +8,10 @@ from typing import Any
 
 import dagster as dg
 
-from orchestration.assets.stage import MODEL_REGISTRY, key_of, released_rows, turn_asset
-from orchestration.learning.policy import initial_policy
+from orchestration.assets.stage import MODEL_REGISTRY, is_released, key_of, turn_asset
+from orchestration.learning.policy import Policy
 from orchestration.loops.declaration import Loop
+from orchestration.loops.recipes import recipes_by_format
 from orchestration.resources.tracking import Tracking, Training
 from orchestration.resources.warehouse import Warehouse
 from orchestration.settings import Settings
@@ -18,7 +19,7 @@ from orchestration.settings import Settings
 
 def champion_asset(loop: Loop, settings: Settings, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     """`L/champion`: closes the loop, since it depends on the registry that promotions write to."""
-    recipes = loop.recipes.for_languages(settings.languages)
+    by_format = recipes_by_format(loop.recipes.for_languages(settings.languages))
 
     @turn_asset(
         "champions",
@@ -44,12 +45,11 @@ def champion_asset(loop: Loop, settings: Settings, partitions: dg.PartitionsDefi
     ) -> Any:
         import polars as pl
 
-        standing = released_rows(context, warehouse, loop, "champions")
-        if standing is not None:
-            return standing
+        if is_released(context, warehouse, loop):
+            return None
         registered = tracking.champion(loop.name)
         if registered is None:
-            first = initial_policy(recipes).to_json()
+            first = Policy.first(by_format).to_json()
             training = Training(context.partition_key, {"policy": "uniform over recipes"}, {}, {})
             registered = tracking.register(loop.name, first, training, evidence=None)
             tracking.set_champion(loop.name, registered.version)

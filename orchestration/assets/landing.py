@@ -20,7 +20,9 @@ def landing_assets(loops: Sequence[Loop]) -> list[dg.AssetsDefinition]:
     """`landing/subjects`, `landing/events` and `landing/reviews`: no partitions, each run takes what is pending."""
     common = {"key_prefix": GROUP, "group_name": GROUP, "owners": [OWNER], "pool": POOL, "kinds": KINDS}
 
-    @dg.asset(name="subjects", description="Catalogues, leads, tickets, documents: every version of every subject.", **common)
+    @dg.asset(
+        name="subjects", description="Catalogues, leads, tickets, documents: every version of every subject.", **common
+    )
     def landed_subjects(context: dg.AssetExecutionContext, landing: dg.ResourceParam[Landing]) -> dg.MaterializeResult:
         reports = [
             report

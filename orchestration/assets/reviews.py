@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from orchestration.assets.stage import of_loop, released_rows, turn_asset
+from orchestration.assets.stage import is_released, of_loop, turn_asset
 from orchestration.loops.declaration import ByRisk, Loop
 from orchestration.resources.warehouse import Warehouse
 from orchestration.tables import TABLES
@@ -52,9 +52,8 @@ def reviews_asset(loop: Loop, partitions: dg.PartitionsDefinition) -> dg.AssetsD
         verdicts: Any,
         warehouse: dg.ResourceParam[Warehouse],
     ) -> Any:
-        standing = released_rows(context, warehouse, loop, "reviews")
-        if standing is not None:
-            return standing
+        if is_released(context, warehouse, loop):
+            return None
         people = warehouse.read(DECIDED_BY_PEOPLE, {"loop": loop.name})
         older = warehouse.read(WAITING_SINCE, {"loop": loop.name, "turn": context.partition_key})
         rows = review_rows(context.partition_key, candidates, verdicts, people, older, loop)
@@ -103,9 +102,7 @@ def review_rows(
     return TABLES["reviews"].frame(rows)
 
 
-def decided(
-    objections: list[tuple[str, str]], person: dict[str, Any] | None, rule: ByRisk
-) -> tuple[str, str, str]:
+def decided(objections: list[tuple[str, str]], person: dict[str, Any] | None, rule: ByRisk) -> tuple[str, str, str]:
     """(decision, decided by, reason) from the guards' objections (decision, reason), a person's word and the rule."""
     reasons = "; ".join(reason for _, reason in objections)
     if any(decision == "block" for decision, _ in objections):
@@ -113,10 +110,14 @@ def decided(
     if person is not None:
         return person["decision"], "person", person["person_reason"] or reasons
     asked = rule.flagged if objections else rule.passed
-    return ("wait", "gate", reasons or "every candidate of this loop is reviewed") if asked == "person" else (
-        "publish",
-        "gate",
-        reasons or "passed every guard",
+    return (
+        ("wait", "gate", reasons or "every candidate of this loop is reviewed")
+        if asked == "person"
+        else (
+            "publish",
+            "gate",
+            reasons or "passed every guard",
+        )
     )
 
 

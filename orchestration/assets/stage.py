@@ -80,7 +80,10 @@ def of_loop(loop: Loop, stage: str, **options: Any) -> dg.AssetIn:
 
 
 def is_released(context: dg.AssetExecutionContext, warehouse: Warehouse, loop: Loop) -> bool:
-    """Whether the turn is released: a release is a fact, and what led to it stays. Says so in the log."""
+    """Whether the turn is released: a release is a fact, and what led to it stays. Says so in the log.
+
+    An asset that finds it so returns None, which leaves the rows of its partition untouched.
+    """
     turn = context.partition_key
     released = warehouse.read(
         "select count(*) from flywheel.releases where turn = ? and loop = ?", [turn, loop.name]
@@ -88,10 +91,3 @@ def is_released(context: dg.AssetExecutionContext, warehouse: Warehouse, loop: L
     if released:
         context.log.info(f"Turn {turn} of {loop.name} is released already: nothing is regenerated, all rows stay.")
     return bool(released)
-
-
-def released_rows(context: dg.AssetExecutionContext, warehouse: Warehouse, loop: Loop, table: str) -> Any:
-    """The rows of `table` that stand when the turn is released already, else None. Noted in the metadata."""
-    released = is_released(context, warehouse, loop)
-    context.add_output_metadata({"released_already": released})
-    return warehouse.rows(TABLES[table], turn=context.partition_key, loop=loop.name) if released else None

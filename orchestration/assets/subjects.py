@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from orchestration.assets.stage import released_rows, turn_asset
+from orchestration.assets.stage import is_released, turn_asset
 from orchestration.loops.declaration import Loop
 from orchestration.resources.warehouse import Warehouse
 from orchestration.settings import Settings
@@ -36,9 +36,8 @@ def subjects_asset(loop: Loop, settings: Settings, partitions: dg.PartitionsDefi
         deps=[dg.AssetKey(["landing", "subjects"])],
     )
     def subjects(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> Any:
-        standing = released_rows(context, warehouse, loop, "subjects")
-        if standing is not None:
-            return standing
+        if is_released(context, warehouse, loop):
+            return None
         rows = warehouse.read(
             IN_FORCE.format(turn=context.partition_key, loop=loop.name, limit=settings.subjects_per_turn)
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from orchestration.assets.stage import of_loop, released_rows, turn_asset
+from orchestration.assets.stage import is_released, of_loop, turn_asset
 from orchestration.guards.judging import judge
 from orchestration.guards.verdict import Draft
 from orchestration.loops.declaration import Loop
@@ -48,9 +48,8 @@ def verdicts_asset(loop: Loop, partitions: dg.PartitionsDefinition) -> dg.Assets
         subjects: Any,
         warehouse: dg.ResourceParam[Warehouse],
     ) -> Any:
-        standing = released_rows(context, warehouse, loop, "verdicts")
-        if standing is not None:
-            return standing
+        if is_released(context, warehouse, loop):
+            return None
         before = warehouse.read(IN_FORCE_BEFORE, {"loop": loop.name, "turn": context.partition_key})
         rows = verdict_rows(candidates, briefs, subjects, before, loop)
         counted = rows.group_by("guard", "decision").len().sort("guard", "decision")

@@ -74,12 +74,14 @@ class ByRisk:
 @dataclass(frozen=True)
 class Allocation:
     """How traffic is shared. `floor` is the least share of any variant, `control` that of the original,
-    `holdout` the share of units that always get the original, `variants` the most competing with it."""
+    `holdout` the share of units that always get the original, `variants` the most competing with it. `horizon` is
+    the number of turns, this one included, in which what a turn learns should pay: the longer, the more is explored."""
 
     floor: float = 0.01
     control: float = 0.10
     holdout: float = 0.05
     variants: int = 4
+    horizon: int = 8
 
     def __post_init__(self) -> None:
         if not 0 < self.floor <= self.control < 1 or not 0 < self.holdout < 1:

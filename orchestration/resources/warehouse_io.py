@@ -30,17 +30,21 @@ class WarehouseResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
 
 class TurnTables(dg.ConfigurableIOManager):
-    """Writes what an asset returns into its table's partition of the turn, and reads it for the next stage."""
+    """Writes what an asset returns into its table's partition of the turn, and reads it for the next stage.
+
+    A frame or a SELECT takes the place of the partition's rows; None leaves them as they are.
+    """
 
     path: str
     lock_timeout_s: float = 60.0
 
-    def handle_output(self, context: dg.OutputContext, obj: "pl.DataFrame | str") -> None:
-        table, loop = table_of(context.definition_metadata), context.definition_metadata.get("loop")
-        if isinstance(obj, str) or loop is None:
-            rows = self._warehouse.replace(table, obj, turn=context.partition_key)
-        else:
-            rows = self._warehouse.replace(table, obj, turn=context.partition_key, loop=loop)
+    def handle_output(self, context: dg.OutputContext, obj: "pl.DataFrame | str | None") -> None:
+        metadata = context.definition_metadata
+        table, loop, turn = table_of(metadata), metadata.get("loop"), context.partition_key
+        if obj is None:
+            context.add_output_metadata({"released_already": True})
+            return
+        rows = self._warehouse.replace(table, obj, turn=turn, loop=loop)
         context.add_output_metadata({"dagster/row_count": rows})
         if not isinstance(obj, str):
             context.add_output_metadata({"preview": dg.MarkdownMetadataValue(as_markdown(obj.head(PREVIEW_ROWS)))})

