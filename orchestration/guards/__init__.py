@@ -1,1 +1,37 @@
-"""Judges of text: pure functions from a draft to a verdict, knowing neither Dagster nor I/O."""
+"""Judges of text: pure functions from a draft to a verdict, knowing neither Dagster nor I/O.
+
+Here: the names that a declaration is written with. Every guard is a frozen dataclass made by a lower-case factory;
+libraries and word lists are loaded at the first judgement, so that importing this package costs nothing.
+Not here: how a guard judges (its own module) and what follows from a verdict (assets.reviews).
+"""
+
+from orchestration.guards.brand import on_brand, read_brand
+from orchestration.guards.drift import tone
+from orchestration.guards.form import well_formed
+from orchestration.guards.grounding import grounded
+from orchestration.guards.judging import judge, worst
+from orchestration.guards.language import in_language
+from orchestration.guards.length import words
+from orchestration.guards.personal import no_personal_data
+from orchestration.guards.profanity import no_profanity
+from orchestration.guards.similarity import distinct
+from orchestration.guards.verdict import Decision, Draft, Guard, Verdict
+
+__all__ = [
+    "Decision",
+    "Draft",
+    "Guard",
+    "Verdict",
+    "distinct",
+    "grounded",
+    "in_language",
+    "judge",
+    "no_personal_data",
+    "no_profanity",
+    "on_brand",
+    "read_brand",
+    "tone",
+    "well_formed",
+    "words",
+    "worst",
+]

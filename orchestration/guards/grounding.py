@@ -1,0 +1,109 @@
+"""Does it say only what the brief's facts say?
+
+Here: numbers, names, addresses on the web and statements of what a thing is made of, held against the facts.
+Not here: claims that a brand bans or wants backed (brand), and taste.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from orchestration.guards.lexicon import word_set
+from orchestration.guards.names import Vocabulary, names
+from orchestration.guards.quantities import Quantity, fact_quantities, mixed_words, quantities
+from orchestration.guards.verdict import Draft, Verdict
+
+_ADDRESS = re.compile(
+    r"\b(?:https?://|www\.)\S+|\b[\w-]+\.(?:com|net|org|io|co|shop|store|de|fr|es|it|nl|pt|uk|eu)\b", re.I
+)
+_MADE = re.compile(
+    r"\b(?:made|crafted|prepared|brewed|baked|blended|filled|infused|enriched|fortified|packed|topped|seasoned|flavou?red|"
+    r"loaded|bursting|sweetened|mixed|stuffed|coated|sourced|imported|grown|harvested|produced)"
+    r" (?:only |entirely |fresh |locally |by hand |right )?(?:with|from|in|of)\b|"
+    r"\b(?:contains?|ingredients? (?:are|include)|blend of|mix of|combination of|notes of|hints? of|a touch of)\b",
+    re.IGNORECASE,
+)
+_CLAUSE_END = re.compile(
+    r"[.!?;:()\n—–]|, (?:so|but|which|this|it|you|we|making|perfect|ideal)\b|\b(?:for|to|that|so|this|it|is|are)\b"
+)
+_ITEMS = re.compile(r",|&|\+|\band\b|\bor\b", re.IGNORECASE)
+# What a thing may be full of without any fact: no substance, place or maker.
+_INTANGIBLE = word_set(
+    """love care heart hand hands ease mind taste tastes flavor flavors flavour flavours goodness quality freshness
+    fun joy ingredient ingredients texture simplicity attention detail family kitchen home season style color
+    colour character minute minutes time seconds bowl oven batch batches pan one box bag pack package jar bottle
+    can"""
+)
+_SKIPPED = word_set(
+    """a an the our your its real fresh only finest best simple pure natural all more just every each some any most
+    delicious rich quality high good great with from of in"""
+)
+
+
+@dataclass(frozen=True)
+class Grounded:
+    """Blocks numbers and web addresses that no fact gives; flags names, and substances and origins, that none gives.
+
+    A wrong number is wrong whatever a person thinks of it, and reading numbers is exact. Names are read from capitals,
+    which may be mere emphasis, so a person decides; so for what a thing is said to be made of, and for numbers spelled
+    as words without a unit ("two reasons to smile").
+    """
+
+    name: str = "grounded"
+
+    def __call__(self, draft: Draft) -> Verdict:
+        values = tuple(draft.facts.values())
+        wrong = [*_unstated_numbers(draft.text, values), *_unstated_addresses(draft.text, values)]
+        doubtful = [*_spelled_numbers(draft.text, values)]
+        known = Vocabulary.of((*values, *draft.facts))
+        doubtful += [f"the name {name!s}" for name in names(draft.text, draft.language, known)]
+        if draft.language == "en":
+            doubtful += [f"{item!r} in it" for item in _unstated_substances(draft.text, known)]
+        found = list(dict.fromkeys([*wrong, *doubtful]))
+        if not found:
+            return Verdict(self.name, "pass", "Every number and name is in the facts.")
+        return Verdict(self.name, "block" if wrong else "flag", f"No fact gives {'; '.join(found)}.")
+
+
+def grounded() -> Grounded:
+    return Grounded()
+
+
+def _unstated(text: str, values: tuple[str, ...]) -> Iterator[Quantity]:
+    stated: list[Quantity] | None = None
+    for quantity in quantities(text):
+        if stated is None:
+            stated = fact_quantities(values)
+        if not any(quantity.states(fact) for fact in stated):
+            yield quantity
+
+
+def _unstated_numbers(text: str, values: tuple[str, ...]) -> Iterator[str]:
+    for quantity in _unstated(text, values):
+        if not quantity.spelled or _measured(quantity):
+            yield f"the number {quantity.shown}{f' {quantity.counted}' if quantity.counted else ''}"
+    facts = " ".join(values).casefold()
+    yield from (f"the number {word}" for word in mixed_words(text) if word.casefold() not in facts)
+
+
+def _spelled_numbers(text: str, values: tuple[str, ...]) -> Iterator[str]:
+    return (f"the number {q.shown!r}" for q in _unstated(text, values) if q.spelled and not _measured(q))
+
+
+def _measured(quantity: Quantity) -> bool:
+    return any(dimension is not None for dimension, _, _ in quantity.readings)
+
+
+def _unstated_addresses(text: str, values: tuple[str, ...]) -> Iterator[str]:
+    facts = " ".join(values).casefold()
+    return (f"the address {found}" for found in _ADDRESS.findall(text) if found.casefold().rstrip("./") not in facts)
+
+
+def _unstated_substances(text: str, known: Vocabulary) -> Iterator[str]:
+    """What a text says that a thing is made of, filled with or comes from, item by item, unless the facts name it."""
+    for trigger in _MADE.finditer(text):
+        clause = _CLAUSE_END.split(text[trigger.end() :], maxsplit=1)[0]
+        for item in _ITEMS.split(clause):
+            words = [word for word in re.findall(r"[^\W\d_]+", item)[:6] if word.casefold() not in _SKIPPED]
+            if words and not any(known.knows(word) or word.casefold() in _INTANGIBLE for word in words):
+                yield " ".join(words)
