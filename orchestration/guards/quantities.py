@@ -199,10 +199,15 @@ def _quantity(
     shown: str, values: Iterable[float], unit: str | None, spelled: bool = False, counted: str | None = None
 ) -> Quantity:
     values = tuple(values)
-    sizes = [(dimension, size) for alias, dimension, size in _SIZE if unit and alias.fullmatch(unit)]
+    sizes: list[tuple[str | None, float]] = [
+        (dimension, size) for alias, dimension, size in _SIZE if unit and alias.fullmatch(unit)
+    ]
     if not sizes:
         return Quantity(shown, frozenset((None, value, value) for value in values), spelled, counted)
-    return Quantity(shown, frozenset((of, value * size, value) for value in values for of, size in sizes), spelled)
+    if unit and unit.lower() in ("cup", "cups"):
+        sizes.append((None, 1.0))  # also a vessel to count
+    readings = frozenset((of, value * size if of else value, value) for value in values for of, size in sizes)
+    return Quantity(shown, readings, spelled)
 
 
 def _together(first: Quantity, second: Quantity, value: str) -> Quantity | None:
