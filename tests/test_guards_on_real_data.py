@@ -11,7 +11,7 @@ from collections import Counter
 import pytest
 
 from orchestration.guards import Draft, in_language, judge, no_profanity, tone
-from orchestration.guards.personal import personal_data
+from orchestration.guards.personal_data import personal_data
 from tests.test_guards import EVERY, SAUCE
 
 KINDS = {

@@ -12,7 +12,7 @@ from orchestration.guards.grounding import grounded
 from orchestration.guards.judging import judge, worst
 from orchestration.guards.language import in_language
 from orchestration.guards.length import words
-from orchestration.guards.personal import no_personal_data
+from orchestration.guards.personal_data import no_personal_data
 from orchestration.guards.profanity import no_profanity
 from orchestration.guards.similarity import distinct
 from orchestration.guards.verdict import Decision, Draft, Guard, Verdict

@@ -2,7 +2,7 @@
 
 Here: English words with their parts of speech, from Brill's lexicon (Wall Street Journal and Brown corpus) as the
 package textblob carries it. Other languages have no such list here: guards say so where it matters.
-Not here: what follows from a kind (names, personal).
+Not here: what follows from a kind (names, personal_data).
 """
 
 from functools import cache
