@@ -13,10 +13,12 @@ from orchestration.assets.briefs import briefs_asset
 from orchestration.assets.candidates import candidates_asset
 from orchestration.assets.challenger import challenger_asset
 from orchestration.assets.champion import champion_asset
+from orchestration.assets.comparison import comparison_asset
 from orchestration.assets.evidence import evidence_asset
 from orchestration.assets.facts import fact_assets
 from orchestration.assets.kpis import kpi_assets
 from orchestration.assets.landing import landing_assets
+from orchestration.assets.outbox import outbox_asset
 from orchestration.assets.promotion import promotion_asset
 from orchestration.assets.releases import releases_asset
 from orchestration.assets.reviews import reviews_asset
@@ -30,6 +32,7 @@ from orchestration.loops.declaration import Loop
 from orchestration.resources.dbt import DbtResource
 from orchestration.resources.landing import LandingResource
 from orchestration.resources.language_model import LanguageModelResource
+from orchestration.resources.outbox import OutboxResource
 from orchestration.resources.tracking import TrackingResource
 from orchestration.resources.warehouse_io import TurnTables, WarehouseResource
 from orchestration.schedules import wheel_schedule
@@ -53,9 +56,11 @@ def loop_assets(loop: Loop, settings: Settings, partitions: dg.PartitionsDefinit
         verdicts_asset(loop, partitions),
         reviews_asset(loop, partitions),
         releases_asset(loop, settings, partitions),
+        outbox_asset(loop, partitions),
         evidence_asset(loop, partitions),
+        comparison_asset(loop, settings, partitions),
         challenger_asset(loop, settings, partitions),
-        promotion_asset(loop, settings, partitions),
+        promotion_asset(loop, partitions),
     ]
 
 
@@ -66,6 +71,7 @@ def flywheel_resources(settings: Settings) -> dict[str, Any]:
         "warehouse": WarehouseResource(**warehouse),
         "turn_tables": TurnTables(**warehouse),
         "landing": LandingResource(**warehouse, folder=str(settings.landing)),
+        "outbox": OutboxResource(folder=str(settings.outbox)),
         "model": LanguageModelResource(),
         "tracking": TrackingResource(folder=str(settings.root), ui=settings.mlflow_ui),
         "dbt": DbtResource(warehouse_path=str(settings.warehouse_path)),

@@ -11,8 +11,8 @@ import dagster as dg
 
 from orchestration.loops.declaration import Loop
 
-PRODUCING = ("champion", "subjects", "briefs", "candidates", "llm_calls", "verdicts", "reviews", "releases")
-LEARNING = ("evidence", "challenger", "promotion")
+PRODUCING = ("champion", "subjects", "briefs", "candidates", "llm_calls", "verdicts", "reviews", "releases", "outbox")
+LEARNING = ("evidence", "comparison", "challenger", "promotion", "promotion_conditions")
 FACTS = ("events", "exposures", "outcomes")
 
 

@@ -216,7 +216,8 @@ def _kpi(warehouse: Warehouse, mart: str, loop: str, turn: str, *rest: str) -> T
         raise UnknownIdentityError(f"{mart} has no row for {loop}, {turn} {' '.join(rest)}: has the turn been learned?")
     files = _rows(
         warehouse,
-        "select file_hash, count(*) as rows from flywheel.events where turn = ? and loop = ? group by all order by rows desc",
+        "select file_hash, count(*) as rows from flywheel.events where turn = ? and loop = ? "
+        "group by all order by rows desc",
         turn,
         loop,
     )

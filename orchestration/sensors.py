@@ -52,9 +52,7 @@ def late_event_sensor(loops: Sequence[Loop]) -> dg.SensorDefinition:
         minimum_interval_seconds=EVERY_S,
         description="Asks for a backfill of learn over the turns that late events touch; never of produce.",
     )
-    def late_events(
-        context: dg.SensorEvaluationContext, warehouse: dg.ResourceParam[Warehouse]
-    ) -> dg.SkipReason:
+    def late_events(context: dg.SensorEvaluationContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.SkipReason:
         since = context.cursor or datetime.min.replace(year=1970).isoformat()
         until = warehouse.read("select max(ingested_at) from flywheel.events").item()
         if until is None or until.isoformat() <= since:
@@ -63,12 +61,15 @@ def late_event_sensor(loops: Sequence[Loop]) -> dg.SensorDefinition:
         turns = turns_to_learn_again(warehouse, touched)
         if turns:
             graph = context.repository_def.asset_graph  # type: ignore[union-attr]
-            reason = f"Events arrived by {datetime.now(UTC):%Y-%m-%d %H:%M} UTC for turns learned already: {', '.join(touched)}."
+            now = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+            reason = f"Events had arrived by {now} for turns learned already: {', '.join(touched)}."
             backfill = request_backfill(context.instance, graph, sorted(learned(loops).resolve(graph)), turns, reason)
             context.log.info(f"{reason} Asked for backfill {backfill} over {', '.join(turns)}.")
         context.update_cursor(until.isoformat())
         return dg.SkipReason(
-            f"Asked for learn over {', '.join(turns)}." if turns else "All new events belong to turns still to be learned."
+            f"Asked for learn over {', '.join(turns)}."
+            if turns
+            else "All new events belong to turns still to be learned."
         )
 
     return late_events

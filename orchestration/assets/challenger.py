@@ -37,7 +37,7 @@ def challenger_asset(loop: Loop, settings: Settings, partitions: dg.PartitionsDe
         partitions,
         loop=loop,
         name="challenger",
-        description="Recipe beliefs, reward model and exemplars, fitted on all turns so far; a registered MLflow model.",
+        description="Recipe beliefs, reward model and exemplars from all turns so far; a registered MLflow model.",
         kinds=("mlflow", "scikitlearn"),
         deps=[key_of("evidence", loop)],
     )
@@ -50,7 +50,8 @@ def challenger_asset(loop: Loop, settings: Settings, partitions: dg.PartitionsDe
         evidence = warehouse.read(SO_FAR, {"loop": loop.name, "turn": turn})
         if evidence["units"].sum() == 0:
             raise dg.Failure(
-                f"No unit met a variant of {loop.name} up to turn {turn}: land events in landing/events/, then learn again.",
+                f"No unit met a variant of {loop.name} up to turn {turn}: "
+                "land events in landing/events/, then learn again.",
                 allow_retries=False,
             )
         policy = fit_policy(evidence, by_format, embed_texts)
@@ -78,7 +79,7 @@ def challenger_asset(loop: Loop, settings: Settings, partitions: dg.PartitionsDe
                 "mlflow_run": dg.UrlMetadataValue(tracking.run_url(loop.name, registered.run_id)),
                 "recipes": dg.MarkdownMetadataValue(as_markdown(beliefs_table(policy))),
                 "model_card": dg.MarkdownMetadataValue(training.documents["model_card.md"]),
-                **{name: value for name, value in training.metrics.items()},
+                **training.metrics,
             }
         )
         return challenger_rows(turn, loop.name, registered, trained_on, evidence.height)
@@ -121,8 +122,8 @@ def model_card(policy: Policy, loop: Loop, trained_on: list[str], evidence: "pl.
     return "\n".join(
         [
             f"# Policy of {loop.name} after {trained_on[-1]}",
-            f"Learned to raise `{loop.reward}` from {evidence.height} variants and {int(evidence['units'].sum()):,} units "
-            f"over {len(trained_on)} turns{simulated}.",
+            f"Learned to raise `{loop.reward}` from {evidence.height} variants and "
+            f"{int(evidence['units'].sum()):,} units over {len(trained_on)} turns{simulated}.",
             "## Recipes",
             as_markdown(beliefs_table(policy)),
             "## Reward model of texts",

@@ -1,7 +1,8 @@
 """What goes out: the variants in force for each subject, with their shares, written once.
 
 Here: reading what earlier turns have shown, and the rows of the release.
-Not here: who competes and with what share (learning.competition), who approved (reviews), the file an application reads (outbox).
+Not here: who competes and with what share (learning.competition), who approved (reviews), the file that an
+application reads (outbox).
 
 What earlier turns have shown is read from `flywheel.evidence`, where it lies as facts and counts. Dagster sees that
 edge through the model registry, since assets may not form a cycle; the metadata names the turns that were read.

@@ -45,10 +45,12 @@ def turn_asset(
     )
 
 
-def turn_output(table: str, *, loop: Loop, description: str, kinds: Sequence[str]) -> dg.AssetOut:
+def turn_output(
+    table: str, *, loop: Loop, description: str, kinds: Sequence[str], name: str | None = None
+) -> dg.AssetOut:
     """One table of a stage that fills several; otherwise as `turn_asset`."""
     return dg.AssetOut(
-        key=key_of(table, loop), io_manager_key="turn_tables", **described(table, loop, description, kinds)
+        key=key_of(table, loop, name), io_manager_key="turn_tables", **described(table, loop, description, kinds)
     )
 
 

@@ -60,11 +60,13 @@ class Warehouse:
         where, parameters = _partition(table, turn, loop)
         return self.read(f"select * from {table.qualified}{where} order by all", parameters)
 
-    def replace(self, table: Table, rows: "pl.DataFrame | str", *, turn: str, loop: str | None = None) -> int:
+    def replace(
+        self, table: Table, rows: "pl.DataFrame | str", *, turn: str | None = None, loop: str | None = None
+    ) -> int:
         """Put `rows` in the place of the partition's rows, in one transaction; how many there are now.
 
         `rows` is a frame, or a SELECT that the warehouse runs itself, for partitions that need not pass through
-        Python. Raises ValueError naming the columns when a frame has not exactly those of the table.
+        Python. A table without turns is replaced for the loop alone. Raises ValueError naming the columns when a frame has not exactly those of the table.
         """
         where, parameters = _partition(table, turn, loop)
         columns = ", ".join(table.columns)

@@ -1,0 +1,64 @@
+# Everything sets itself up: a virtual environment, pinned packages, the local model, the browser that tests drive.
+PYTHON ?= python3.11
+BIN := .venv/bin
+READY := .venv/.ready
+BROWSER := .venv/.browser
+home ?= $(or $(FLYWHEEL_HOME),var/demo)
+only ?=
+workers ?= 2
+
+export FLYWHEEL_HOME := $(home)
+export UV_COMPILE_BYTECODE := 1
+export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF
+export DAGSTER_DISABLE_TELEMETRY := 1
+export DO_NOT_TRACK := 1
+
+.PHONY: help demo test up bench lint format clean pins setup
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: $(READY) ## four turns on a real catalogue, with a real model and a simulated audience
+	$(BIN)/flywheel demo
+
+test: $(READY) $(BROWSER) ## all tests
+	$(BIN)/python -m pytest -n $(workers) --dist loadgroup
+
+up: $(READY) ## the Dagster UI, its daemon and the MLflow UI on 127.0.0.1; Ctrl-C ends all
+	$(BIN)/flywheel up
+
+bench: $(READY) ## all benchmarks, or one: make bench only=NAME
+	$(BIN)/python -m benchmarks $(if $(only),--only $(only))
+
+lint: $(READY) ## style and types
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+format: $(READY) ## put the code in order
+	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+setup: $(READY) ## only the set-up
+
+$(READY): requirements.txt pyproject.toml
+	@echo "Setting up .venv (a few minutes the first time: the local model's server is compiled)"
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --python $(BIN)/python --quiet -r requirements.txt
+	$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps -e .
+	$(BIN)/python -m orchestration.resources.dbt
+	@touch $@
+
+# Any Chromium on the machine will do; where there is none, Debian's is installed.
+$(BROWSER): $(READY)
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
+		(apt-get update -q && apt-get install -y -q --no-install-recommends chromium) || \
+		(echo "Install Chromium: tests drive the Dagster UI with it." && false)
+	@touch $@
+
+pins: ## renew requirements.txt from pyproject.toml
+	$(BIN)/uv pip compile pyproject.toml --all-extras --python-version 3.11 --no-emit-index-url --no-annotate \
+		--no-header -q -o requirements.txt
+	sed -i '1i # Pinned for Python 3.11 by `make pins`; names no registry, so the one your machine is set up for is used.' \
+		requirements.txt
+
+clean: ## remove what was made here, the home included
+	rm -rf .venv var dbt_project/target dbt_project/logs build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,89 @@
+"""The demonstration: a real catalogue, a real model, a simulated audience, four turns.
+
+Here: the order of events, and the table at the end.
+Not here: the graph (definitions), the catalogue and the audience (worlds).
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from orchestration.driver import Flywheel
+from orchestration.report import turn_lines, turn_table
+from orchestration.resources.warehouse import Warehouse
+from orchestration.settings import Settings
+from orchestration.turns import Turn
+from orchestration.worlds.catalogue import land_catalogue
+from orchestration.worlds.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+MARKER = "demo.json"
+SUMMARY = "summary.json"
+KEPT = ("responses.sqlite", "responses.sqlite-wal", "responses.sqlite-shm")  # answers are paid for once
+
+
+def run_demo(settings: Settings, console: "Console", *, turns: int, products: int, exposures: int) -> None:
+    """Start over in a home of its own, turn the wheel, print a table and write it to `summary.json`.
+
+    Raises ValueError when the home holds something other than a demonstration.
+    """
+    started = time.monotonic()
+    _start_over(settings)
+    loop = "content"
+    sandbox = Sandbox(seed=settings.seed, exposures_per_turn=exposures)
+    catalogue = land_catalogue(settings.landing, loop=loop, products=products)
+    console.print(f"Catalogue of a real retailer: {catalogue.name}, {products} products in three placements.")
+    wheel = Flywheel(settings, tell=lambda line: console.print(line, style="dim", highlight=False, markup=False))
+    seconds: dict[str, float] = {}
+    for number, turn in enumerate(_first(settings, turns), start=1):
+        begun = time.monotonic()
+        console.rule(f"turn {number} of {turns}: {turn.key}")
+        console.print("[bold]produce[/]: brief the model, judge, release")
+        wheel.produce(turn.key)
+        played = sandbox.play(settings.outbox / loop / f"{turn.key}.ndjson", settings.landing, turn)
+        console.print(f"[bold]world[/]: {played.exposures:,} exposures of a [yellow]simulated[/] audience")
+        console.print("[bold]learn[/]: ingest, count, retrain, decide")
+        wheel.learn(turn.key)
+        seconds[turn.key] = time.monotonic() - begun
+    lines = turn_lines(Warehouse(settings.warehouse_path, settings.lock_timeout_s))
+    timed = [{**line, "seconds": round(seconds[line["turn"]], 1)} for line in lines if line["turn"] in seconds]
+    console.print(turn_table(timed, f"{turns} turns in {time.monotonic() - started:.0f} s (simulated audience)"))
+    _write_summary(settings, timed)
+    console.print(f"Also in {settings.home / SUMMARY}. See all of it: [bold]make up[/].")
+
+
+def _first(settings: Settings, turns: int) -> Iterator[Turn]:
+    turn = Turn.of(settings.first_turn, settings)
+    for _ in range(turns):
+        yield turn
+        turn = turn.next()
+
+
+def _start_over(settings: Settings) -> None:
+    home = settings.root
+    if home.exists() and any(home.iterdir()) and not (home / MARKER).exists():
+        raise ValueError(
+            f"{settings.home} holds a flywheel that is no demonstration: set FLYWHEEL_HOME to another folder."
+        )
+    home.mkdir(parents=True, exist_ok=True)
+    (home / MARKER).write_text(json.dumps({"purpose": "demonstration; started over by each `flywheel demo`"}))
+    for path in home.iterdir():
+        if path.name in (MARKER, *KEPT):
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _write_summary(settings: Settings, lines: list[dict[str, Any]]) -> None:
+    names = (
+        "turn", "loop", "released", "exposures", "lift", "lift_low", "lift_high",
+        "champion", "promoted", "reason", "tokens", "cost_usd", "seconds", "simulated",
+    )  # fmt: skip
+    summary = {"turns": [{name: line[name] for name in names} for line in lines]}
+    (settings.root / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n")

@@ -1,0 +1,49 @@
+"""What producing a turn would ask of the model, and cost, before anything is asked.
+
+Here: laying out the turn's briefs from what has landed, without writing or calling anything.
+Not here: doing it (driver) and estimating tokens (resources.language_model).
+"""
+
+from collections.abc import Iterator, Sequence
+
+from orchestration.assets.briefs import briefs_of
+from orchestration.assets.candidates import request_of
+from orchestration.assets.subjects import IN_FORCE
+from orchestration.learning.policy import Policy
+from orchestration.loops.declaration import Loop
+from orchestration.loops.recipes import recipes_by_format
+from orchestration.resources.language_model import LanguageModel
+from orchestration.resources.tracking import Tracking
+from orchestration.resources.warehouse import Warehouse
+from orchestration.settings import Settings
+
+
+def planned_calls(
+    turn: str,
+    loops: Sequence[Loop],
+    settings: Settings,
+    warehouse: Warehouse,
+    tracking: Tracking,
+    model: LanguageModel,
+) -> Iterator[str]:
+    """One line for each loop. Prompts that are not in the registry yet count as version 0."""
+    for loop in loops:
+        recipes = loop.recipes.for_languages(settings.languages)
+        subjects = warehouse.read(IN_FORCE.format(turn=turn, loop=loop.name, limit=settings.subjects_per_turn))
+        champion = tracking.champion(loop.name)
+        by_format = recipes_by_format(recipes)
+        policy = Policy.from_json(champion.policy).covering(by_format) if champion else Policy.first(by_format)
+        unregistered = {recipe.prompt_name: 0 for recipe in recipes}
+        briefs = briefs_of(
+            subjects, policy, champion.version if champion else "first", recipes, unregistered, loop, settings
+        )
+        requests = [request_of(brief) for brief in briefs.to_dicts()]
+        if not requests:
+            yield f"{loop.name}: nothing has been ingested, so nothing would be asked (`flywheel ingest` first)."
+            continue
+        plan = model.plan(requests, loop.answer, text_field=loop.text_field, turn=turn, loop=loop.name)
+        yield (
+            f"{loop.name}: {len(requests)} briefs for {subjects.height} subjects: {plan.calls} calls, {plan.cached} kept "
+            f"from before; about {plan.input_tokens:,} tokens in, {plan.output_tokens:,} out, ${plan.usd:.2f} "
+            f"(at most ${plan.worst_usd:.2f}; the budget is ${settings.budget_usd:.2f})."
+        )
