@@ -93,12 +93,12 @@ class InstantLanguageModel:
         text_field: str,
         turn: str,  # noqa: ARG002
         loop: str,  # noqa: ARG002
-        progress: Callable[[str], None] | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> list[Answer]:
         """One answer per request, in their order. The same request gives the same text."""
         answers = [self._answer(request, answer, text_field) for request in requests]
         if progress:
-            progress(f"{len(answers)} answers by the instant model.")
+            progress(len(answers), len(answers))
         return answers
 
     def _answer(self, request: Request, answer: type[BaseModel], text_field: str) -> Answer:

@@ -109,7 +109,9 @@ def doctor() -> None:
 @app.command()
 def demo(
     turns: Annotated[int, typer.Option(help="How many turns.")] = 4,
-    products: Annotated[int, typer.Option(help="How many products of the catalogue, in three placements.")] = 16,
+    products: Annotated[
+        int, typer.Option(help="How many products of the catalogue, each in one of three placements.")
+    ] = 48,
     exposures: Annotated[int, typer.Option(help="Exposures of the simulated audience in a turn.")] = 60_000,
 ) -> None:
     """A real retailer's catalogue, a real model and a simulated audience go through four turns."""
@@ -191,9 +193,11 @@ def _warehouse() -> "Warehouse":
 
 
 def _landing() -> "Landing":
-    from orchestration.resources.landing import landing_of
+    from orchestration.resources.landing import Landing
+    from orchestration.resources.pseudonyms import Pseudonyms
 
-    return landing_of(Settings())
+    settings = Settings()
+    return Landing(settings.landing, _warehouse(), Pseudonyms.of(settings), settings)
 
 
 def _tree(chain: "Trace") -> "Tree":

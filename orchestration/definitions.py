@@ -70,7 +70,12 @@ def flywheel_resources(settings: Settings) -> dict[str, Any]:
     return {
         "warehouse": WarehouseResource(**warehouse),
         "turn_tables": TurnTables(**warehouse),
-        "landing": LandingResource(**warehouse, folder=str(settings.landing)),
+        "landing": LandingResource(
+            **warehouse,
+            folder=str(settings.landing),
+            first_turn=settings.first_turn.isoformat(),
+            cadence=settings.cadence,
+        ),
         "outbox": OutboxResource(folder=str(settings.outbox)),
         "model": LanguageModelResource(),
         "tracking": TrackingResource(folder=str(settings.root), ui=settings.mlflow_ui),

@@ -39,6 +39,9 @@ class Settings(BaseSettings):
     budget_tokens: int | None = Field(None, ge=0, description="Most tokens that one turn of one loop may use.")
     usd_per_million_input_tokens: float = Field(0.0, ge=0, description="Price used for costs and for the budget.")
     usd_per_million_output_tokens: float = Field(0.0, ge=0, description="Price used for costs and for the budget.")
+    structured_output: Literal["auto", "schema", "text"] = Field(
+        "auto", description="Whether answers are asked for by JSON schema; `auto` finds out what the endpoint can do."
+    )
 
     subjects_per_turn: int = Field(48, ge=1, description="Most subjects that one turn of one loop generates for.")
     languages: tuple[str, ...] = Field(("en",), description="Languages to generate in, as ISO 639-1 codes.")

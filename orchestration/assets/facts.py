@@ -62,7 +62,7 @@ def fact_assets(loops: Sequence[Loop], partitions: dg.PartitionsDefinition) -> l
             metadata={
                 "dagster/row_count": int(counted["rows"].sum()),
                 "simulated": int(counted["simulated"].sum()),
-                **({"by_type": dg.TableMetadataValue(records)} if records else {}),
+                **({"by_type": dg.MetadataValue.table(records)} if records else {}),
             }
         )
 

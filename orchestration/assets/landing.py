@@ -61,7 +61,7 @@ def _ingested(reports: Sequence[FileReport]) -> dg.MaterializeResult:
             "duplicates": sum(report.duplicates for report in reports),
             "quarantined": sum(report.quarantined for report in reports),
             "quarantined_by_reason": dg.JsonMetadataValue(reasons),
-            "by_file": dg.TableMetadataValue(
+            "by_file": dg.MetadataValue.table(
                 [
                     dg.TableRecord(
                         {

@@ -54,7 +54,7 @@ def verdicts_asset(loop: Loop, partitions: dg.PartitionsDefinition) -> dg.Assets
         rows = verdict_rows(candidates, briefs, subjects, before, loop)
         counted = rows.group_by("guard", "decision").len().sort("guard", "decision")
         context.add_output_metadata(
-            {"by_guard": dg.TableMetadataValue([dg.TableRecord(row) for row in counted.to_dicts()])}
+            {"by_guard": dg.MetadataValue.table([dg.TableRecord(row) for row in counted.to_dicts()])}
             if len(counted)
             else {}
         )

@@ -8,13 +8,17 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field
 
-from orchestration.guards.brand import on_brand
-from orchestration.guards.grounding import grounded
-from orchestration.guards.language import in_language
-from orchestration.guards.length import words
-from orchestration.guards.personal_data import no_personal_data
-from orchestration.guards.profanity import no_profanity
-from orchestration.guards.similarity import distinct
+from orchestration.guards import (
+    distinct,
+    grounded,
+    in_language,
+    no_personal_data,
+    no_profanity,
+    on_brand,
+    tone,
+    well_formed,
+    words,
+)
 from orchestration.loops.declaration import Allocation, ByRisk, Guardrail, Loop, Outcome, Subjects, days
 from orchestration.loops.recipes import Recipes
 
@@ -22,7 +26,9 @@ from orchestration.loops.recipes import Recipes
 class ProductCopy(BaseModel):
     """Copy for one product in one placement."""
 
-    text: str = Field(min_length=1, description="The copy, ready to publish: plain text, no heading, no quotation marks.")
+    text: str = Field(
+        min_length=1, description="The copy, ready to publish: plain text, no heading, no quotation marks."
+    )
 
 
 def content_loop(brand: Path | None = None) -> Loop:
@@ -42,13 +48,15 @@ def content_loop(brand: Path | None = None) -> Loop:
         answer=ProductCopy,
         text_field="text",
         guards=(
-            words(),
+            words(at_most=60),
+            well_formed(),
             grounded(),
             in_language(),
             no_profanity(),
             no_personal_data(),
             distinct(),
             on_brand(brand),
+            tone(),
         ),
         review=ByRisk(flagged="person", passed="publish"),
         outcomes=(

@@ -6,6 +6,7 @@ Not here: how a policy is fitted (learning) and when it is promoted (assets.prom
 
 import fcntl
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -55,6 +56,8 @@ class Tracking:
     @cached_property
     def client(self) -> "MlflowClient":
         """A client of a database that is complete: created once, under a lock, since a race breaks a fresh one."""
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         import mlflow
 
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -127,6 +127,12 @@ class Recipes:
         return recipes
 
 
+def recipes_by_format(recipes: Sequence[Recipe]) -> dict[str, tuple[str, ...]]:
+    """Identities of the recipes that compete with one another, by what they write."""
+    formats = dict.fromkeys(recipe.format for recipe in recipes)
+    return {form: tuple(recipe.recipe_id for recipe in recipes if recipe.format == form) for form in formats}
+
+
 def facts_as_text(facts: Mapping[str, str]) -> str:
     """Facts as one line a fact, the form in which every prompt shows them."""
     return "\n".join(f"{name}: {value}" for name, value in facts.items() if value)
