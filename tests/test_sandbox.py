@@ -297,6 +297,12 @@ def test_a_turn_without_a_release_says_what_to_run(tmp_path: Path) -> None:
         Sandbox(1).play(tmp_path / "none.ndjson", tmp_path / "landing", TURN)
 
 
+def test_an_empty_outbox_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "empty.ndjson").touch()
+    with pytest.raises(ValueError, match="no subject was released"):
+        Sandbox(1).play(tmp_path / "empty.ndjson", tmp_path / "landing", TURN)
+
+
 def test_no_code_of_the_graph_knows_a_world() -> None:
     graph = [path for path in (ROOT / "orchestration").rglob("*.py") if "worlds" not in path.parts]
     outside = {"cli.py", "demo.py"}

@@ -64,6 +64,8 @@ def read_outbox(file: Path, turn: str) -> tuple[Offer, ...]:
     offers = tuple(
         _offer(json.loads(line), turn, f"{file.name}, line {number}") for number, line in enumerate(lines, 1)
     )
+    if not offers:
+        raise ValueError(f"{file.name} is empty: no subject was released. Land subjects and produce turn {turn} again.")
     if len({(offer.loop, offer.unit, offer.holdout_salt) for offer in offers}) > 1:
         raise ValueError(f"{file.name} mixes loops, units or holdouts; an outbox file holds the releases of one loop.")
     if len({offer.subject_id for offer in offers}) < len(offers):
