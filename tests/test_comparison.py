@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestration.learning.comparison import compare, increment
+from orchestration.learning.comparison import compare, increment, splits
 from orchestration.learning.paired_estimate import Increment, accumulate
 from orchestration.learning.recipe_outcomes import fit_outcomes
 
@@ -113,6 +113,18 @@ def test_a_turn_is_judged_by_a_challenger_that_saw_neither_it_nor_its_subjects()
         assert part["turn"].max() < day(2)
         (left_out,) = {0, 1, 2, 3, 4} - set(part["fold"].unique())
         assert not {s for s in judged if int(s[1:]) % 5 == left_out} & set(part["subject_id"])
+
+
+@pytest.mark.parametrize("pool", [None, 20])
+def test_the_splits_that_are_checked_for_leaks_are_the_ones_that_were_fitted(pool):
+    evidence = logged(np.random.default_rng(4), 3, pool=pool, subjects=20)
+    seen = []
+    increment(evidence, lambda part: seen.append(part) or PLAYFUL, UNIFORM, day(2))
+    parts = splits(evidence, day(2))
+    assert [train.equals(part) for (train, _), part in zip(parts, seen, strict=True)] == [True] * len(seen)
+    assert sum(len(judged) for _, judged in parts) == len(evidence.filter(pl.col("turn") == day(2)))
+    assert not any(set(train["subject_id"]) & set(judged["subject_id"]) for train, judged in parts)
+    assert splits(evidence, day(0)) == []
 
 
 def test_new_subjects_need_one_fit_that_sees_all_earlier_turns():

@@ -29,7 +29,7 @@ def test_a_challenger_that_is_proven_better_is_promoted_with_its_number():
         [
             evidence.sample_ratio(0.4),
             evidence.no_shared_subjects(0),
-            evidence.no_near_identical_texts(0),
+            evidence.few_near_identical_texts(0.01),
             evidence.minimum_sample(estimate, at_least=2000),
             evidence.enough_overlap(estimate),
             evidence.better_than_champion(estimate),
@@ -46,7 +46,7 @@ def test_a_challenger_that_is_proven_better_is_promoted_with_its_number():
     [
         (evidence.sample_ratio(1e-9), "sample_ratio is 1e-09, needs >= 0.001"),
         (evidence.no_shared_subjects(3), "shared_subjects is 3, needs <= 0"),
-        (evidence.no_near_identical_texts(2), "near_identical_texts is 2, needs <= 0"),
+        (evidence.few_near_identical_texts(0.2), "near_identical_texts is 0.2, needs <= 0.05"),
         (evidence.enough_overlap(turns(1, drawn_squares=1e6)), "effective_sample_size is 1, needs >= 30"),
         (evidence.minimum_sample(turns(1), at_least=5e4), "minimum_sample is 1000, needs >= 5e+04"),
         (evidence.better_than_champion(turns(1, difference=1.0)), "lower_bound is"),
@@ -64,7 +64,7 @@ def test_one_broken_condition_keeps_the_champion_and_is_named_with_its_number(br
 
 def test_further_failures_are_counted():
     decision = decide(
-        [evidence.sample_ratio(1e-6), evidence.no_shared_subjects(1), evidence.no_near_identical_texts(1)]
+        [evidence.sample_ratio(1e-6), evidence.no_shared_subjects(1), evidence.few_near_identical_texts(0.5)]
     )
     assert "(2 more conditions failed)" in decision.reason
 

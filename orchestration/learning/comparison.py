@@ -141,6 +141,13 @@ def increment(
     )
 
 
+def splits(evidence: pl.DataFrame, turn: date | str) -> list[tuple[pl.DataFrame, pl.DataFrame]]:
+    """The (training, judged) rows of `increment`, for the leakage check to look at; empty without an earlier turn."""
+    day = _day(turn)
+    past, now = evidence.filter(pl.col("turn") < day), evidence.filter(pl.col("turn") == day)
+    return [] if past.is_empty() else [(train, judged) for _, train, judged in _splits(past, now)]
+
+
 def _drawn(past: pl.DataFrame, now: pl.DataFrame, briefs: pl.DataFrame | None) -> pl.DataFrame:
     """What was drawn in the turn: (subject_id, recipe_id, propensity, rate); rate is null when not released."""
     met = now.filter(~pl.col("is_control"), pl.col("recipe_id").is_not_null(), pl.col("recipe_propensity") > 0)
@@ -173,17 +180,24 @@ def _drawn(past: pl.DataFrame, now: pl.DataFrame, briefs: pl.DataFrame | None) -
     return rates.filter(pl.col("units").is_null() | (pl.col("units") > 0)).drop("units")
 
 
+def _splits(past: pl.DataFrame, now: pl.DataFrame) -> list[tuple[int | None, pl.DataFrame, pl.DataFrame]]:
+    """(fold, training rows, judged rows); fold is None for all judged rows whose folds need leave nothing out."""
+    again = now.join(past.select("subject_id").unique(), on="subject_id", how="semi")
+    folds = again["fold"].unique().sort().to_list()
+    parts: list[tuple[int | None, pl.DataFrame, pl.DataFrame]] = [
+        (fold, past.filter(pl.col("fold") != fold), now.filter(pl.col("fold") == fold)) for fold in folds
+    ]
+    unseen = now.filter(~pl.col("fold").is_in(folds))
+    return parts if unseen.is_empty() else [*parts, (None, past, unseen)]
+
+
 def _choices(
     subjects: pl.DataFrame, past: pl.DataFrame, fit: Fit, champion: Policy, drawn: Sequence[str]
 ) -> tuple[Floats, Floats, list[str]]:
     """Probabilities (s, r) of the cross-fitted challenger and of the champion, and the recipes they are over."""
-    back = subjects.join(past.select("subject_id").unique(), on="subject_id", how="semi")["fold"].unique().to_list()
-    fitted: dict[int | None, Policy] = {}
-    for fold in back:
-        others = past.filter(pl.col("fold") != fold)
-        fitted[fold] = fit(others) if not others.is_empty() else champion
-    if set(subjects["fold"].to_list()) - set(back):
-        fitted[None] = fit(past)  # no subject of these folds was ever seen: nothing to leave out
+    fitted: dict[int | None, Policy] = {
+        fold: fit(train) if not train.is_empty() else champion for fold, train, _ in _splits(past, subjects)
+    }
 
     cells: dict[tuple[int | None, str, str], tuple[Mapping[str, float], Mapping[str, float]]] = {}
     keys = []

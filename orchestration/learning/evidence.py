@@ -19,6 +19,7 @@ _HOLDS: Mapping[str, Callable[[float, float], bool]] = MappingProxyType(
     {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
 )
 SAMPLE_RATIO_P = 0.001  # as GrowthBook and Fabijan et al. (2019): a mismatch blocks, so alarms must be rare
+NEAR_IDENTICAL = 0.05
 MINIMUM_SUBJECTS = 30.0  # effective subjects below which a mean's bound is not to be relied on
 
 
@@ -99,10 +100,14 @@ def no_shared_subjects(shared: int) -> Condition:
     return Condition.of("shared_subjects", shared, "<=", 0, said)
 
 
-def no_near_identical_texts(pairs: int) -> Condition:
-    """No text of the evaluation rows stands, nearly the same, in the training rows under another subject."""
-    said = f"{pairs} evaluated texts have a near-identical one in the training rows."
-    return Condition.of("near_identical_texts", pairs, "<=", 0, said)
+def few_near_identical_texts(share: float, *, at_most: float = NEAR_IDENTICAL) -> Condition:
+    """Evaluated texts do not stand, nearly the same, in the training rows under another subject.
+
+    A few always do, for products that hardly differ; a recipe policy cannot learn a text by heart, but a reward model
+    can, so that its accuracy would be a leak's.
+    """
+    said = f"{share:.1%} of the evaluated texts have a near-identical one in the training rows."
+    return Condition.of("near_identical_texts", share, "<=", at_most, said)
 
 
 def enough_overlap(estimate: PairedEstimate, *, at_least: float = MINIMUM_SUBJECTS) -> Condition:
