@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -100,12 +100,10 @@ def rows_of(courses: Sequence[Course]) -> list[Row]:
     for world in WORLDS:
         mine = [one for one in courses if one.world == world]
         what = f"{world} world, {len(mine)} seeds (simulated)"
-        found = _row(
-            f"{what}: slope of the lift over the holdout", [100 * slope(one.reported) for one in mine], "% a turn"
-        )
-        assert found.low is not None and found.high is not None
-        held = found.low > 0 if world == "responsive" else found.low <= 0 <= found.high
-        rows.append(replace(found, goal=0.0, holds=held))
+        mean, low, high = interval([100 * slope(one.reported) for one in mine])
+        holds = low > 0 if world == "responsive" else low <= 0 <= high
+        of_lift = f"{what}: slope of the lift over the holdout"
+        rows.append(Row(of_lift, ours=mean, unit="% a turn", goal=0.0, holds=holds, low=low, high=high))
         rows.append(_row(f"{what}: true slope", [100 * slope(one.true) for one in mine], "% a turn"))
         for turn in (1, len(mine[0].true)):
             of_turn = f"{what}: lift in turn {turn}"
