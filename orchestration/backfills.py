@@ -52,9 +52,7 @@ def turns_to_learn_again(warehouse: Warehouse, touched: Sequence[str]) -> list[s
     """The touched turns and every later one that was learned: their policies were trained on the touched ones."""
     if not touched:
         return []
-    rows = warehouse.read(
-        "select distinct turn from flywheel.promotions where turn >= ? order by turn", [min(touched)]
-    )
+    rows = warehouse.read("select distinct turn from flywheel.promotions where turn >= ? order by turn", [min(touched)])
     return [str(turn) for turn in rows["turn"]]
 
 

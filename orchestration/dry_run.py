@@ -44,6 +44,6 @@ def planned_calls(
         plan = model.plan(requests, loop.answer, text_field=loop.text_field, turn=turn, loop=loop.name)
         yield (
             f"{loop.name}: {len(requests)} briefs for {subjects.height} subjects: {plan.calls} calls, "
-            f"{plan.cached} kept from before; about {plan.input_tokens:,} tokens in, {plan.output_tokens:,} out, ${plan.usd:.2f} "
-            f"(at most ${plan.worst_usd:.2f}; the budget is ${settings.budget_usd:.2f})."
+            f"{plan.cached} kept from before; about {plan.input_tokens:,} tokens in, {plan.output_tokens:,} out, "
+            f"${plan.usd:.2f} (at most ${plan.worst_usd:.2f}; the budget is ${settings.budget_usd:.2f})."
         )

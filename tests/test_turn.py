@@ -1,0 +1,206 @@
+"""Turns of the whole wheel in one process: what a user sees happen, told as examples."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from benchmarks.instant_model import compose
+from orchestration.driver import TurnFailedError
+from orchestration.lineage import leaves, trace
+from orchestration.resources.language_model import LanguageModel
+from orchestration.reviewing import land_decision, waiting
+from orchestration.settings import Settings
+from tests.loopback import Behaviour, serve
+from tests.wheel import FIRST, SECOND, Wheel
+
+pytestmark = pytest.mark.xdist_group("turns")
+
+
+@pytest.fixture(scope="module")
+def turned(tmp_path_factory: pytest.TempPathFactory) -> Wheel:
+    """Two turns against a loopback endpoint: a real client, real HTTP, a real warehouse, a simulated audience."""
+    home = tmp_path_factory.mktemp("turned")
+    with serve(Behaviour(text=lambda messages: compose(messages, "content-headline-playful", 1))) as server:
+        settings = Settings(
+            home=home, openai_base_url=server.url, model="loopback", openai_api_key="test-key-of-no-one"
+        )
+        wheel = Wheel(home, model=LanguageModel(settings))
+        wheel.turn(FIRST)
+        wheel.turn(SECOND)
+        assert not server.counts.paid_twice
+    return wheel
+
+
+def test_a_turn_ends_with_kpis_evidence_and_a_decision(turned: Wheel) -> None:
+    decisions = turned.table("promotions")
+    assert decisions["turn"].cast(pl.String).to_list() == [FIRST, SECOND]
+    assert decisions["reason"].str.len_chars().min() > 20
+    assert turned.table("promotion_conditions").filter(pl.col("turn").cast(pl.String) == SECOND).height >= 4
+    momentum = turned.table("momentum")
+    assert momentum["simulated"].all()
+    assert (momentum["lift_low"] <= momentum["lift"]).all()
+    assert (momentum["lift"] <= momentum["lift_high"]).all()
+
+
+def test_the_next_turn_starts_from_the_registry_version_that_the_last_one_wrote(turned: Wheel) -> None:
+    import dagster as dg
+
+    with turned.flywheel._instance() as instance:
+        registry = instance.get_latest_materialization_event(dg.AssetKey("model_registry"))
+        heads = instance.fetch_materializations(dg.AssetKey(["content", "champion"]), limit=10).records
+        written = instance.fetch_materializations(dg.AssetKey("model_registry"), limit=10).records
+    by_turn = {record.partition_key: record.asset_materialization for record in heads}
+    first_decision = min(written, key=lambda record: record.storage_id)
+    tags = by_turn[SECOND].tags
+    assert registry is not None
+    assert (
+        tags["dagster/input_data_version/model_registry"]
+        == first_decision.asset_materialization.tags["dagster/data_version"]
+    )
+    assert tags["dagster/input_event_pointer/model_registry"] == str(first_decision.storage_id)
+    after = turned.table("promotions")["champion_after"][0]
+    assert first_decision.asset_materialization.tags["dagster/data_version"] == f"content-policy/{after}"
+    assert turned.table("champions")["policy_version"].to_list()[1] == after
+
+
+def test_producing_a_released_turn_again_changes_nothing_and_says_so(turned: Wheel) -> None:
+    tables = ("champions", "subjects", "briefs", "candidates", "llm_calls", "verdicts", "reviews", "releases")
+    before = {name: turned.table(name) for name in tables}
+    item = turned.outbox(FIRST).read_bytes()
+    turned.told.clear()
+    turned.produce(FIRST)
+    assert {name: turned.table(name).equals(rows) for name, rows in before.items()} == dict.fromkeys(tables, True)
+    assert turned.outbox(FIRST).read_bytes() == item
+    assert any("released already" in line for line in turned.told)
+
+
+def test_a_released_item_tells_how_to_serve_it_and_where_it_came_from(turned: Wheel) -> None:
+    for item in turned.released_items(SECOND):
+        variants = item["variants"]
+        assert sum(variant["share"] for variant in variants) == pytest.approx(1)
+        assert [variant["is_control"] for variant in variants].count(True) == 1
+        assert min(variant["share"] for variant in variants) >= 0.02 - 1e-9
+        for variant in variants:
+            if variant["is_control"]:
+                assert variant["disclosure"] is None
+            else:
+                assert variant["disclosure"].startswith("Written by an AI model (loopback)")
+                assert {"candidate_id", "recipe_id", "prompt_version", "seed"} <= set(variant["provenance"])
+
+
+def test_what_passed_goes_out_and_what_was_blocked_does_not(turned: Wheel) -> None:
+    released = set(turned.table("releases")["candidate_id"].drop_nulls())
+    decisions = dict(turned.table("reviews").select("candidate_id", "decision").iter_rows())
+    assert released
+    assert {decisions[candidate] for candidate in released} <= {"publish", "approve", "edit"}
+
+
+def test_every_unit_of_the_holdout_met_the_control(turned: Wheel) -> None:
+    held = turned.table("exposures").filter("in_holdout")
+    assert held.height > 50
+    assert held["is_control"].all()
+    assert (held["propensity"] == 1).all()
+
+
+def test_no_identifier_of_a_visitor_is_stored(turned: Wheel) -> None:
+    landed = next(turned.settings.landing.glob("events/*.ndjson"))
+    raw = {json.loads(line)["unit_id"] for line in landed.read_text().splitlines()}
+    stored = set(turned.table("events")["unit_id"])
+    assert stored
+    assert not raw & stored
+
+
+def test_no_secret_is_in_the_home(turned: Wheel) -> None:
+    secrets = (b"test-key-of-no-one", b"k" * 32)
+    for path in turned.home.rglob("*"):
+        if path.is_file() and path.name != "pseudonym.key":
+            content = path.read_bytes()
+            assert not any(secret in content for secret in secrets), path.name
+
+
+@pytest.mark.parametrize("what", ["exposure", "variant", "kpi", "policy"])
+def test_the_chain_behind_anything_reaches_prompt_model_and_training_turns(turned: Wheel, what: str) -> None:
+    treated = turned.table("exposures").filter(~pl.col("is_control") & (pl.col("turn").cast(pl.String) == SECOND))
+    identity = {
+        "exposure": treated["exposure_id"][0],
+        "variant": treated["variant_id"][0],
+        "kpi": f"momentum/content/{SECOND}",
+        "policy": f"content-policy/{turned.table('challengers')['policy_version'][0]}",
+    }[what]
+    chain = trace(turned.warehouse, identity)
+    named = " | ".join(leaves(chain))
+    assert "policy content-policy/" in named
+    text = str(chain)
+    if what != "policy":
+        assert "content-headline" in text or "content-description" in text or "content-social" in text
+        assert "loopback" in text
+    if what == "policy":
+        assert FIRST in text
+
+
+def test_a_late_event_changes_the_turn_it_belongs_to_and_no_release(turned: Wheel) -> None:
+    before = turned.table("releases")
+    counted = turned.table("turn_kpis").filter(pl.col("turn").cast(pl.String) == FIRST)["exposures"].sum()
+    assert turned.sandbox.land_late(turned.settings.landing, "content") or any(
+        "late" in path.name for path in turned.settings.landing.glob("events/*")
+    )
+    turned.flywheel.ingest()
+    turned.flywheel.learn(FIRST)
+    turned.flywheel.learn(SECOND)
+    after = turned.table("turn_kpis").filter(pl.col("turn").cast(pl.String) == FIRST)["exposures"].sum()
+    assert after >= counted
+    assert turned.table("releases").equals(before)
+    assert turned.table("promotions").height == 2
+
+
+def test_a_person_decides_on_what_was_flagged_and_the_next_turn_obeys(tmp_path: Path) -> None:
+    answers = {"content": "Loved by Gordon Ramsay: a name that no fact holds."}
+    with serve(Behaviour(text=lambda _: answers["content"])) as server:
+        settings = Settings(home=tmp_path, openai_base_url=server.url, model="loopback")
+        wheel = Wheel(tmp_path, model=LanguageModel(settings), products=3)
+        wheel.produce(FIRST)
+        queue = waiting(wheel.warehouse)
+        assert queue
+        assert all("Gordon Ramsay" in row["reason"] for row in queue)
+        chosen, refused = queue[0]["candidate_id"], queue[1]["candidate_id"]
+        land_decision(
+            wheel.warehouse, wheel.landing, chosen, "edit", text="A plain text that a person wrote.", reviewer="r1"
+        )
+        land_decision(wheel.warehouse, wheel.landing, refused, "reject", reason="not ours", reviewer="r1")
+        wheel.play(FIRST)
+        wheel.flywheel.learn(FIRST)
+        wheel.produce(SECOND)
+    released = wheel.table("releases").filter(pl.col("candidate_id") == chosen)
+    assert released["text"].to_list() == ["A plain text that a person wrote."]
+    assert wheel.table("releases").filter(pl.col("candidate_id") == refused).is_empty()
+    assert "r1" not in set(wheel.table("landed_reviews")["reviewer"])
+
+
+def test_an_endpoint_that_dies_mid_turn_leaves_statuses_and_the_turn_goes_on(tmp_path: Path) -> None:
+    with serve(Behaviour(text=lambda m: compose(m, "content-headline-playful", 1), dies_after=6)) as server:
+        settings = Settings(
+            home=tmp_path, openai_base_url=server.url, model="loopback", max_retries=0, max_concurrency=2
+        )
+        wheel = Wheel(tmp_path, model=LanguageModel(settings))
+        wheel.produce(FIRST)
+    statuses = dict(wheel.table("candidates")["status"].value_counts().iter_rows())
+    assert statuses["ok"] >= 4
+    assert sum(statuses.values()) == wheel.table("briefs").height
+    assert set(statuses) - {"ok"}
+    assert wheel.table("candidates").filter(pl.col("status") != "ok")["error"].null_count() == 0
+
+
+def test_an_endpoint_that_never_answers_stops_the_turn_with_the_reason(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, openai_base_url="http://127.0.0.1:9/v1", model="away", max_retries=0)
+    wheel = Wheel(tmp_path, model=LanguageModel(settings), products=3)
+    with pytest.raises(TurnFailedError, match="None of 6 briefs was answered"):
+        wheel.produce(FIRST)
+    assert wheel.table("releases").is_empty()
+
+
+def test_without_anything_landed_the_error_names_the_columns(tmp_path: Path) -> None:
+    wheel = Wheel(tmp_path)
+    with pytest.raises(TurnFailedError, match="landing/content/subjects"):
+        wheel.flywheel.produce(FIRST)

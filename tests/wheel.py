@@ -1,0 +1,106 @@
+"""A small flywheel for tests: its own home, a dozen products, a simulated audience, and a model of choice.
+
+Here: setting one up and turning it. Not here: what tests find out about it.
+"""
+
+import json
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from benchmarks.instant_model import InstantLanguageModel
+from orchestration.driver import Flywheel
+from orchestration.resources.landing import Landing
+from orchestration.resources.pseudonyms import Pseudonyms
+from orchestration.resources.warehouse import Warehouse
+from orchestration.settings import Settings
+from orchestration.turns import Turn
+from orchestration.worlds.sandbox import PlayReport, Sandbox
+
+FIRST, SECOND, THIRD = "2026-01-05", "2026-01-12", "2026-01-19"
+TYPES = ("green beans", "orange juice", "white bread", "dish soap", "cheddar cheese", "black tea")
+CATEGORIES = ("pantry", "drinks", "bakery", "household", "dairy", "drinks")
+
+
+def catalogue(products: int = 12) -> list[dict[str, str]]:
+    """Rows of a catalogue: every product in one of three placements."""
+    formats = ("description", "headline", "social")
+    return [
+        {
+            "subject_id": f"p{number:03d}",
+            "format": formats[number % 3],
+            "category": CATEGORIES[number % 6],
+            "original": f"Store brand {TYPES[number % 6]}, {8 + number} oz",
+            "brand": "store brand",
+            "department": "grocery",
+            "type": TYPES[number % 6],
+            "size": f"{8 + number} oz",
+        }
+        for number in range(products)
+    ]
+
+
+@dataclass
+class Wheel:
+    """A flywheel of one's own under `home`. `model` answers at once unless another is given."""
+
+    home: Path
+    model: Any = field(default_factory=InstantLanguageModel)
+    exposures: int = 4_000
+    products: int = 12
+    options: dict[str, Any] = field(default_factory=dict)
+    told: list[str] = field(default_factory=list)
+
+    @cached_property
+    def settings(self) -> Settings:
+        return Settings(home=self.home, first_turn=date.fromisoformat(FIRST), pseudonym_key="k" * 32, **self.options)
+
+    @cached_property
+    def flywheel(self) -> Flywheel:
+        return Flywheel(self.settings, resources={"model": self.model} if self.model else {}, tell=self.told.append)
+
+    @property
+    def warehouse(self) -> Warehouse:
+        return Warehouse(self.settings.warehouse_path, self.settings.lock_timeout_s)
+
+    @property
+    def landing(self) -> Landing:
+        return Landing(self.settings.landing, self.warehouse, Pseudonyms.of(self.settings), self.settings)
+
+    @property
+    def sandbox(self) -> Sandbox:
+        return Sandbox(seed=3, visitors=2_000, exposures_per_turn=self.exposures)
+
+    def land_catalogue(self) -> None:
+        self.landing.write("subjects", "content", catalogue(self.products), "catalogue")
+
+    def produce(self, turn: str) -> dg.ExecuteInProcessResult:
+        if not (self.settings.landing / "content" / "subjects").exists():
+            self.land_catalogue()
+        return self.flywheel.produce(turn)
+
+    def play(self, turn: str) -> PlayReport:
+        """Let the simulated audience meet the release."""
+        return self.sandbox.play(self.outbox(turn), self.settings.landing, Turn.of(turn, self.settings))
+
+    def turn(self, turn: str) -> None:
+        """Produce, meet the audience, learn."""
+        self.produce(turn)
+        self.play(turn)
+        self.flywheel.learn(turn)
+
+    def outbox(self, turn: str) -> Path:
+        return self.settings.outbox / "content" / f"{turn}.ndjson"
+
+    def released_items(self, turn: str) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.outbox(turn).read_text().splitlines()]
+
+    def table(self, name: str) -> pl.DataFrame:
+        """Rows of `flywheel.NAME` or `marts.NAME`, in a fixed order."""
+        schema = "marts" if name in {"momentum", "turn_kpis", "variant_readouts", "turn_costs"} else "flywheel"
+        return self.warehouse.read(f"select * from {schema}.{name} order by all")
