@@ -15,6 +15,7 @@ from orchestration.guards.length import words
 from orchestration.guards.personal_data import no_personal_data
 from orchestration.guards.profanity import no_profanity
 from orchestration.guards.similarity import distinct
+from orchestration.guards.topic import on_topic
 from orchestration.guards.verdict import Decision, Draft, Guard, Verdict
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "no_personal_data",
     "no_profanity",
     "on_brand",
+    "on_topic",
     "read_brand",
     "tone",
     "well_formed",

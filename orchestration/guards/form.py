@@ -41,6 +41,8 @@ _LEFT_HANGING = word_set(
     your und oder der die das mit für et ou de la le les avec pour y o con para el los e com para o os met en van
     het"""
 )
+_DOUBLE = re.compile(r"\b(\w{2,}),? \1\b", re.IGNORECASE)
+_STUTTER = re.compile(r"\b(\w{2,})(?:[,.…]* \1){2,}\b", re.IGNORECASE)
 _PAIRS = (("(", ")"), ("[", "]"), ("“", "”"), ("«", "»"))
 _HASHTAG_OR_SIGN = re.compile(r"(?:#\w+|[^\w\s.,;:-])\s*$")
 
@@ -109,11 +111,16 @@ def _unfinished(draft: Draft) -> Iterator[str]:
 
 
 def _repeats(draft: Draft) -> Iterator[str]:
-    sentences = Counter(s.strip().casefold() for s in re.split(r"[.!?\n]+", draft.text) if len(s.split()) > 2)
-    yield from (f"repeats itself, {sentence!r}" for sentence, count in sentences.items() if count > 1)
+    clauses = Counter(s.strip().casefold() for s in re.split(r"[.!?,;:\n]+", draft.text) if len(s.split()) > 1)
+    yield from (f"repeats itself, {clause!r}" for clause, count in clauses.items() if count > 1)
+    yield from (f"stutters, {match[0]!r}" for match in _STUTTER.finditer(draft.text))
     spoken = re.findall(r"\w+", draft.text.casefold())
     runs = Counter(zip(spoken, spoken[1:], spoken[2:], strict=False))
     yield from (f"says {' '.join(run)!r} {count} times" for run, count in runs.items() if count > 2)
+
+
+def _doubles(draft: Draft) -> Iterator[str]:
+    yield from (f"doubles a word, {match[0]!r}" for match in _DOUBLE.finditer(draft.text))
 
 
 def _catalogue_style(draft: Draft) -> Iterator[str]:
@@ -132,4 +139,4 @@ def _trails_off(draft: Draft) -> Iterator[str]:
 
 
 _FAULTS: tuple[Callable[[Draft], Iterator[str]], ...] = (_leftovers, _echoes, _paragraphs, _unfinished, _repeats)
-_DOUBTS: tuple[Callable[[Draft], Iterator[str]], ...] = (_catalogue_style, _trails_off)
+_DOUBTS: tuple[Callable[[Draft], Iterator[str]], ...] = (_doubles, _catalogue_style, _trails_off)
