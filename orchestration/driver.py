@@ -111,15 +111,15 @@ class _Telling(logging.Handler):
     """Passes on the end of each step, and what assets say, as plain lines."""
 
     def __init__(self, tell: Tell) -> None:
-        super().__init__(level=logging.INFO)
+        super().__init__(level=logging.DEBUG)  # Dagster logs the end of a step at this level
         self.tell = tell
 
     def emit(self, record: logging.LogRecord) -> None:
         dagster: dict[str, Any] = getattr(record, "dagster_meta", {})
         event, step = dagster.get("dagster_event"), dagster.get("step_key")
-        if event is None:
+        if event is None and record.levelno >= logging.INFO:
             self.tell(f"    {dagster.get('orig_message', record.getMessage())}")
-        elif event.is_step_success:
+        elif event is not None and event.is_step_success:
             seconds = event.event_specific_data.duration_ms / 1000
             self.tell(f"  {step}  {seconds:.1f} s")
 
