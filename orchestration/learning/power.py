@@ -1,0 +1,214 @@
+"""How many turns until an effect of a given size can be seen, before a team starts.
+
+Here: what one turn is worth as information, and the turns that a promotion or a lift over the holdout needs.
+Not here: the test itself (paired_estimate, sequential) and printing (cli).
+
+Normal approximations of the tests that the flywheel runs, with the same bounds at the same looks. A plan is a
+promise about effects that exist, not a forecast that there is one.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orchestration.learning.sequential import (
+    crossing_probability,
+    group_sequential_bounds,
+    mixture_rate,
+    sequence_radius,
+)
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Floats = NDArray[np.float64]
+_FLYWHEELS = 1000  # imagined, to plan for a challenger that has to learn first: 80 % is then known to 1.3 %
+
+
+@dataclass(frozen=True)
+class Design:
+    """What a team knows before it starts.
+
+    `base_rate` is the control's reward per unit; `subjects` are released in a turn, each met by `units` units. Of
+    these the share `holdout` is never treated, and `control_share` of the rest meets the original. `recipes` compete
+    for a subject, `briefs` of them are drawn. `exploration` is the share of even choice in a policy. `text_spread`
+    and `subject_spread` are standard deviations of log rates: of texts by one recipe on one subject, and between the
+    subjects of a category. `turns` plans the number of looks (group-sequential); None looks for ever, and `horizon`
+    is then where the confidence sequence is tightest.
+    """
+
+    base_rate: float
+    subjects: int
+    units: float
+    recipes: int = 9
+    briefs: int = 2
+    holdout: float = 0.05
+    control_share: float = 0.10
+    exploration: float = 0.10
+    text_spread: float = 0.15
+    subject_spread: float = 0.30
+    alpha: float = 0.05
+    turns: int | None = None
+    horizon: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.base_rate < 1 or not 0 < self.holdout < 1 or not 0 < self.control_share < 1:
+            raise ValueError("base_rate, holdout and control_share are shares: each must lie in (0, 1).")
+        if self.subjects < 1 or self.units <= 0 or not 1 <= self.briefs <= self.recipes or self.recipes < 2:
+            raise ValueError("Need a subject and a unit a turn, two recipes, and no more briefs than recipes.")
+
+    @property
+    def treated_units(self) -> float:
+        """Units of one subject that are outside the holdout, in a turn."""
+        return self.units * (1 - self.holdout)
+
+    @cached_property
+    def variant_variance(self) -> float:
+        """Relative variance of one variant's rate as a measurement of its recipe: counts, and texts that differ."""
+        met = self.treated_units * (1 - self.control_share) / self.briefs
+        return (1 - self.base_rate) / (self.base_rate * met) + self.text_spread**2
+
+    @cached_property
+    def level_variance(self) -> float:
+        """Relative variance of what is known of a subject's level: its category's, and its control's counts."""
+        control = self.treated_units * self.control_share
+        return 1 / (1 / self.subject_spread**2 + self.base_rate * control / (1 - self.base_rate))
+
+    def comparison_variance(self, change: Floats) -> Floats:
+        """Relative variance of one turn's difference, when probabilities change by `change` (..., recipes).
+
+        Recipes are drawn evenly, so that each change is weighted by the inverse of its inclusion probability.
+        """
+        inclusion = self.briefs / self.recipes
+        return (change**2).sum(axis=-1) / inclusion * (self.variant_variance + self.level_variance) / self.subjects
+
+
+def plan(design: Design, lifts: Sequence[float] = (0.05, 0.10, 0.20, 0.30), power: float = 0.8) -> "pl.DataFrame":
+    """The table of `flywheel plan`: for each relative lift, the turns after which it is seen with probability `power`.
+
+    `turns_holdout`: the flywheel's lift over the holdout. `turns_better`: promotion of a challenger that is better by
+    that lift from the first comparison on. `turns_learned`: promotion of one that starts from nothing and has to find
+    the better recipe first. `units` are those of `turns_better`. Null where `most` turns of `turns_to` are too few.
+    """
+    import polars as pl
+
+    rows = []
+    for lift in lifts:
+        better = turns_to_promote(design, lift, power=power)
+        rows.append(
+            {
+                "lift": lift,
+                "turns_holdout": turns_to_see_lift(design, lift, power=power),
+                "turns_better": better,
+                # Whoever has to learn first is not sooner.
+                "turns_learned": better and turns_to_promote(design, lift, power=power, learning=True),
+                "units": None if better is None else round(better * design.subjects * design.units),
+            }
+        )
+    integers = dict.fromkeys(("turns_holdout", "turns_better", "turns_learned", "units"), pl.Int64)
+    return pl.DataFrame(rows, schema={"lift": pl.Float64, **integers})
+
+
+def turns_to_see_lift(design: Design, lift: float, *, power: float = 0.8, most: int = 104) -> int | None:
+    """Turns until the flywheel's `lift` over its holdout, relative, is above zero by the bound; None beyond `most`."""
+    held, treated = (design.subjects * design.units * share for share in (design.holdout, 1 - design.holdout))
+    variance = (1 - design.base_rate) / design.base_rate * (1 / held + 1 / treated)
+    return _first(design, lift, variance, power, most)
+
+
+def turns_to_promote(
+    design: Design, lift: float, *, power: float = 0.8, most: int = 104, learning: bool = False
+) -> int | None:
+    """Turns until a challenger worth `lift` more than a champion that draws evenly is promoted; None beyond `most`.
+
+    The first turn has nothing to compare and is counted. With `learning`, the better recipe is one of many and the
+    challenger is what Thompson's rule makes of the turns so far; this is imagined 1,000 times from a fixed seed.
+    """
+    favour = (1 - design.exploration) * np.eye(design.recipes)[0] + design.exploration / design.recipes
+    change = favour - 1 / design.recipes
+    if learning:
+        return _first_learned(design, lift / change[0], power, most)
+    compared = _first(design, lift, float(design.comparison_variance(change)), power, most - 1)
+    return None if compared is None else compared + 1
+
+
+def _first(design: Design, lift: float, variance: float, power: float, most: int) -> int | None:
+    """The first look by which a mean of `lift`, measured with `variance` a turn, has crossed its bound."""
+    if lift <= 0:
+        raise ValueError(f"A lift to be seen must be positive, not {lift}.")
+    looks = most if design.turns is None else min(most, design.turns)
+    # A plain z test says how far to look: a bound for ever costs less than five times its sample.
+    rough = ((_z(design.alpha) + _z(1 - power)) / lift) ** 2 * variance
+    looks = min(looks, max(8, math.ceil(5 * rough)))
+    information = np.arange(1, looks + 1) / variance
+    crossed = crossing_probability(information, _bounds(design, information), drift=lift)
+    enough = np.flatnonzero(crossed >= power)
+    return int(enough[0]) + 1 if len(enough) else None
+
+
+def _bounds(design: Design, information: Floats) -> Floats:
+    if design.turns is not None:
+        looks = np.arange(1, len(information) + 1)
+        return group_sequential_bounds(information, looks / design.turns, design.alpha)
+    rate = mixture_rate(design.horizon * information[0], design.alpha)
+    return np.asarray(sequence_radius(information, rate, design.alpha)) / np.sqrt(information)
+
+
+def _first_learned(design: Design, gap: float, power: float, most: int) -> int | None:
+    """The same where recipe 0 is better by `gap`, relative, and every challenger is learned from the turns before."""
+    rng = np.random.default_rng(2026)
+    shape = (_FLYWHEELS, design.recipes)
+    truth = gap * np.eye(design.recipes)[0]
+    # A turn measures every recipe on its share of the subjects.
+    spread = math.sqrt(design.variant_variance / (design.subjects * design.briefs / design.recipes))
+    measured = np.zeros(shape)
+    total, squares, first = (np.zeros(_FLYWHEELS) for _ in range(3))
+    crossed = np.zeros(_FLYWHEELS, dtype=bool)
+    bounds = None
+    if design.turns is not None:
+        looks = np.arange(1, design.turns + 1)
+        bounds = group_sequential_bounds(looks.astype(float), looks / design.turns, design.alpha)
+    for turn in range(1, most + 1):
+        if turn > 1:
+            doubt = spread / math.sqrt(turn - 1)
+            best = _thompson(measured / (turn - 1), doubt)
+            change = (1 - design.exploration) * best + design.exploration / design.recipes - 1 / design.recipes
+            variance = design.comparison_variance(change)
+            total += change @ truth + np.sqrt(variance) * rng.standard_normal(_FLYWHEELS)
+            squares += variance
+            first = np.where(first == 0, variance, first)
+            if bounds is None:
+                # As sequential.sequence_radius, each flywheel with its own unit of time.
+                rate = mixture_rate(design.horizon, design.alpha) / first
+                log = np.log1p(np.sqrt(squares * rate + 1) / (2 * design.alpha))
+                crossed |= total > np.sqrt(2 * (squares + 1 / rate) * log)
+            elif turn - 1 <= len(bounds):
+                crossed |= total > bounds[turn - 2] * np.sqrt(squares)
+            if crossed.mean() >= power:
+                return turn
+        measured += truth + spread * rng.standard_normal(shape)
+    return None
+
+
+def _thompson(mean: Floats, sd: float) -> Floats:
+    """Probability (f, r) that each recipe is the best of normals around `mean` (f, r), all with `sd`."""
+    from scipy.special import ndtr, ndtri
+
+    nodes = ndtri((np.arange(24) + 0.5) / 24)
+    best = np.empty_like(mean)
+    for recipe in range(mean.shape[1]):
+        others = np.delete(mean, recipe, axis=1)
+        draws = mean[:, recipe, None] + sd * nodes
+        best[:, recipe] = ndtr((draws[:, :, None] - others[:, None, :]) / sd).prod(axis=2).mean(axis=1)
+    return best / best.sum(axis=1, keepdims=True)
+
+
+def _z(tail: float) -> float:
+    from scipy.stats import norm
+
+    return float(norm.isf(tail))
