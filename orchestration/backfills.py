@@ -58,7 +58,7 @@ def turns_to_learn_again(warehouse: Warehouse, touched: Sequence[str]) -> list[s
 
 def request_backfill(
     instance: dg.DagsterInstance,
-    graph: "dg._core.definitions.assets.graph.base_asset_graph.BaseAssetGraph",  # type: ignore[name-defined]
+    graph: "dg._core.definitions.assets.graph.base_asset_graph.BaseAssetGraph",
     selection: Sequence[dg.AssetKey],
     turns: Sequence[str],
     reason: str,

@@ -66,7 +66,7 @@ def loop_assets(loop: Loop, settings: Settings, partitions: dg.PartitionsDefinit
 
 def flywheel_resources(settings: Settings) -> dict[str, Any]:
     """Everything that does I/O, bound to the home of these settings."""
-    warehouse = {"path": str(settings.warehouse_path), "lock_timeout_s": settings.lock_timeout_s}
+    warehouse: dict[str, Any] = {"path": str(settings.warehouse_path), "lock_timeout_s": settings.lock_timeout_s}
     return {
         "warehouse": WarehouseResource(**warehouse),
         "turn_tables": TurnTables(**warehouse),

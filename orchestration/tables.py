@@ -39,7 +39,7 @@ class Table:
         """Rows as a frame of this table's columns and types, empty when there are none."""
         import polars as pl
 
-        types = {
+        types: dict[str, type[pl.DataType] | pl.DataType] = {
             "VARCHAR": pl.String,
             "BIGINT": pl.Int64,
             "INTEGER": pl.Int32,
@@ -61,7 +61,7 @@ _FILE = ("VARCHAR", "SHA-256 of the landed file that this row came from.")
 
 # fmt: off
 _ALL = (
-    Table("landed_files", "one row per file ingested", ("file_hash",), {
+    Table("landed_files", "one row per file ingested", ("kind", "loop", "file_hash"), {
         "file_hash": _FILE,
         "kind": ("VARCHAR", "`subjects`, `events` or `reviews`."),
         "loop": ("VARCHAR", "Loop that the file belongs to; null for events, which serve all loops."),
@@ -75,10 +75,11 @@ _ALL = (
         "ingested_at": ("TIMESTAMP", "When, in UTC."),
         "run_id": ("VARCHAR", "Dagster run that ingested the file."),
     }),
-    Table("quarantine", "one row per refused row of a landed file", ("file_hash", "line"), {
+    Table("quarantine", "one row per refused row of a landed file", ("kind", "loop", "file_hash", "line"), {
         "file_hash": _FILE,
         "kind": ("VARCHAR", "Kind of the file."),
-        "line": ("BIGINT", "Number of the row in its file, from 1."),
+        "loop": ("VARCHAR", "Loop that the file belongs to; null for events."),
+        "line": ("BIGINT", "Number of the line in its text file, or of the row in Parquet, from 1."),
         "reason": ("VARCHAR", "Why, as a short code."),
         "detail": ("VARCHAR", "What was expected; never an identifier of a person."),
     }),

@@ -74,7 +74,7 @@ def candidates_asset(loop: Loop, partitions: dg.PartitionsDefinition) -> dg.Asse
             "llm_calls",
             metadata={
                 "model": model.name,
-                "tokens": int(calls["input_tokens"].sum() + calls["output_tokens"].sum()),
+                "tokens": sum(calls["input_tokens"]) + sum(calls["output_tokens"]),
                 "cost_usd": float(calls["cost_usd"].sum()),
                 "cache_hits": int(calls["cache_hit"].sum()),
             },

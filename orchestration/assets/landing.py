@@ -5,6 +5,7 @@ Not here: how a file is read and which rows are refused (resources.landing); a t
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import dagster as dg
 
@@ -18,7 +19,7 @@ KINDS = {"duckdb", "file"}
 
 def landing_assets(loops: Sequence[Loop]) -> list[dg.AssetsDefinition]:
     """`landing/subjects`, `landing/events` and `landing/reviews`: no partitions, each run takes what is pending."""
-    common = {"key_prefix": GROUP, "group_name": GROUP, "owners": [OWNER], "pool": POOL, "kinds": KINDS}
+    common: dict[str, Any] = {"key_prefix": GROUP, "group_name": GROUP, "owners": [OWNER], "pool": POOL, "kinds": KINDS}
 
     @dg.asset(
         name="subjects", description="Catalogues, leads, tickets, documents: every version of every subject.", **common

@@ -75,7 +75,7 @@ def releases_asset(loop: Loop, settings: Settings, partitions: dg.PartitionsDefi
                 "subjects": rows["subject_id"].n_unique(),
                 "variants": int((~rows["is_control"]).sum()),
                 "only_control": int((rows["share"] == 1).sum()),
-                "evidence_turns": int(met["turns"].max() or 0) if len(met) else 0,
+                "evidence_turns": met["turns"].max() or 0,
                 "shares": dg.MarkdownMetadataValue(as_markdown(shares_by_recipe(rows))),
             }
         )

@@ -81,7 +81,7 @@ def verdict_rows(
         .join(briefs.select("brief_id", "language"), on="brief_id", maintain_order="left")
         .join(subjects.select("subject_id", "facts", "original", "format"), on="subject_id", maintain_order="left")
     )
-    rows = []
+    rows: list[dict[str, object]] = []
     for row in drafts.to_dicts():
         known = others.setdefault(row["subject_id"], [])
         draft = Draft(

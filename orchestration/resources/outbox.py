@@ -31,7 +31,7 @@ class Outbox:
         return partial.replace(path)
 
 
-class OutboxResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+class OutboxResource(dg.ConfigurableResource):
     """The outbox under the flywheel's home."""
 
     folder: str

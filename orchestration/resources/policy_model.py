@@ -9,9 +9,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import mlflow  # noqa: TID253 -- the class below cannot exist without it
-import pandas as pd  # noqa: TID253
+import mlflow
+import pandas as pd
 from mlflow.models import ModelSignature
+from mlflow.pyfunc.model import PythonModel
 from mlflow.types import ColSpec, DataType, Schema
 
 from orchestration.learning.policy import Policy
@@ -32,7 +33,7 @@ SIGNATURE = ModelSignature(
 )
 
 
-class PolicyModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
+class PolicyModel(PythonModel):
     """For each (category, format): the probability of every recipe, and the lift expected of it (log ratio)."""
 
     def load_context(self, context: Any) -> None:
@@ -47,23 +48,28 @@ class PolicyModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         return pd.DataFrame(rows, columns=[column.name for column in SIGNATURE.outputs.inputs])
 
 
-def log(policy: str, prompts: dict[str, int]) -> str:
-    """Log `policy` (JSON) to the active run, as an artifact and as a model; the model's address."""
+def log(policy: str, prompts: dict[str, int]) -> tuple[str, str]:
+    """Log `policy` (JSON) to the active run, as an artifact and as a model; the model's address and identity."""
     mlflow.log_text(policy, POLICY_FILE)
+    formats = list(Policy.from_json(policy).recipes.by_format)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / POLICY_FILE
         file.write_text(policy)
         logged = mlflow.pyfunc.log_model(
             name="policy",
-            python_model=PolicyModel(),
+            python_model=__file__,
             artifacts={"policy": str(file)},
             signature=SIGNATURE,
+            input_example=pd.DataFrame({"category": [""] * len(formats), "format": formats}),
             prompts=[f"prompts:/{name}/{number}" for name, number in prompts.items()],
             pip_requirements=[f"generative-growth-flywheel=={version('generative-growth-flywheel')}"],
         )
-    return str(logged.model_uri)
+    return str(logged.model_uri), str(logged.model_id)
 
 
 def read(run_id: str) -> str:
     """The policy's JSON, from the run that trained it."""
     return str(mlflow.artifacts.load_text(f"runs:/{run_id}/{POLICY_FILE}"))
+
+
+mlflow.models.set_model(PolicyModel())  # MLflow keeps this file and runs it to load the model

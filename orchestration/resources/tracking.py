@@ -6,6 +6,7 @@ Not here: how a policy is fitted (learning) and when it is promoted (assets.prom
 
 import fcntl
 import json
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -60,6 +61,7 @@ class Tracking:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         import mlflow
 
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
         self.folder.mkdir(parents=True, exist_ok=True)
         with _locked(self.folder / ".mlflow.lock"):
             mlflow.set_tracking_uri(self._uri)
@@ -106,6 +108,9 @@ class Tracking:
     def register(self, loop: str, policy: str, training: Training, evidence: "pl.DataFrame | None") -> RegisteredPolicy:
         """Log one training run with all it saw, and register its policy as the newest version, the challenger."""
         import mlflow
+        import mlflow.data.pandas_dataset
+        import polars as pl
+        import polars.selectors as cs
 
         from orchestration.resources import policy_model
 
@@ -114,14 +119,21 @@ class Tracking:
         with mlflow.start_run(experiment_id=experiment, run_name=f"{loop} {training.turn}") as run:
             mlflow.log_params(dict(training.parameters))
             mlflow.log_metrics(dict(training.metrics))
-            mlflow.set_tags({"loop": loop, "turn": training.turn, "prompts": json.dumps(training.prompts), **training.tags})
+            mlflow.set_tags(
+                {"loop": loop, "turn": training.turn, "prompts": json.dumps(training.prompts), **training.tags}
+            )
             if evidence is not None and not evidence.is_empty():
-                dataset = mlflow.data.from_pandas(evidence.to_pandas(), name=f"evidence-{training.turn}")
+                seen = evidence.with_columns(cs.integer().cast(pl.Float64)).to_pandas()
+                dataset = mlflow.data.pandas_dataset.from_pandas(seen, name=f"evidence-{training.turn}")
                 mlflow.log_input(dataset, context="training")
             for name, text in training.documents.items():
                 mlflow.log_text(text, name)
-            model_uri = policy_model.log(policy, dict(training.prompts))
-        version = mlflow.register_model(model_uri, _model_name(loop), tags={"turn": training.turn})
+            model_uri, model_id = policy_model.log(policy, dict(training.prompts))
+        if not client.search_registered_models(f"name = '{_model_name(loop)}'", max_results=1):
+            client.create_registered_model(_model_name(loop), description=f"Policy of the loop {loop}.")
+        version = client.create_model_version(
+            _model_name(loop), model_uri, run.info.run_id, tags={"turn": training.turn}, model_id=model_id
+        )
         client.set_registered_model_alias(_model_name(loop), CHALLENGER, version.version)
         return RegisteredPolicy(str(version.version), run.info.run_id, policy)
 
@@ -150,7 +162,7 @@ class Tracking:
         return f"sqlite:///{self.folder / 'mlflow.db'}"
 
 
-class TrackingResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+class TrackingResource(dg.ConfigurableResource):
     """MLflow under the flywheel's home."""
 
     folder: str

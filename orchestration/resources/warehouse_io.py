@@ -19,7 +19,7 @@ PREVIEW_ROWS = 5
 PREVIEW_WIDTH = 160
 
 
-class WarehouseResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+class WarehouseResource(dg.ConfigurableResource):
     """The warehouse file, shared by every asset, sensor and check."""
 
     path: str
