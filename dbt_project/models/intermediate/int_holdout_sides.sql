@@ -1,0 +1,118 @@
+with sides as (
+    select
+        released.turn_loop_key,
+        released.release_key,
+        segments.in_holdout,
+        sum(segments.units) as units
+    from {{ ref('int_variant_segments') }} as segments
+    inner join {{ ref('int_released_variants') }} as released on segments.variant_key = released.variant_key
+    group by released.turn_loop_key, released.release_key, segments.in_holdout
+),
+
+rewards as (
+    select released.release_key, outcomes.in_holdout, {{ exact_sum('outcomes.reward') }} as reward
+    from {{ ref('int_variant_segment_outcomes') }} as outcomes
+    inner join {{ ref('int_released_variants') }} as released on outcomes.variant_key = released.variant_key
+    group by released.release_key, outcomes.in_holdout
+),
+
+-- Mantel-Haenszel weight of a subject: n_treated * n_holdout / n; zero unless both sides met it.
+weighted as (
+    select
+        sides.turn_loop_key,
+        sides.release_key,
+        sides.in_holdout,
+        sides.units,
+        coalesce(rewards.reward, 0) as reward,
+        coalesce({{ ratio('rewards.reward', 'sides.units') }}, 0) as rate,
+        coalesce({{ ratio(
+            'sides.units * (sum(sides.units) over (partition by sides.release_key) - sides.units)',
+            'sum(sides.units) over (partition by sides.release_key)'
+        ) }}, 0) as weight
+    from sides
+    left join rewards on sides.release_key = rewards.release_key and sides.in_holdout = rewards.in_holdout
+),
+
+-- What each unit moves its side's weighted sum of rates by: weight / n * (reward - rate), over all subjects it met.
+deviations as (
+    select
+        weighted.turn_loop_key,
+        exposures.in_holdout,
+        exposures.unit_key,
+        case
+            when exposures.met_two_variants or exposures.treated_in_holdout then 0
+            else -coalesce({{ ratio('weighted.weight * weighted.rate', 'weighted.units') }}, 0)
+        end as deviation,
+        not (exposures.met_two_variants or exposures.treated_in_holdout) as counts,
+        exposures.treated_in_holdout
+    from {{ ref('int_first_exposures') }} as exposures
+    inner join weighted
+        on exposures.release_key = weighted.release_key and exposures.in_holdout = weighted.in_holdout
+
+    union all
+
+    select
+        weighted.turn_loop_key,
+        outcomes.in_holdout,
+        outcomes.unit_key,
+        {{ ratio('weighted.weight * outcomes.reward', 'weighted.units') }} as deviation,
+        false as counts,
+        false as treated_in_holdout
+    from {{ ref('int_attributed_outcomes') }} as outcomes
+    inner join weighted
+        on outcomes.release_key = weighted.release_key and outcomes.in_holdout = weighted.in_holdout
+    where outcomes.reward is not null and not outcomes.is_excluded
+),
+
+units as (
+    select
+        turn_loop_key,
+        in_holdout,
+        unit_key,
+        sum(deviation) as deviation,
+        {{ dbt.bool_or('counts') }} as counts,
+        {{ dbt.bool_or('treated_in_holdout') }} as treated_in_holdout
+    from deviations
+    group by turn_loop_key, in_holdout, unit_key
+),
+
+clustered as (
+    select
+        turn_loop_key,
+        in_holdout,
+        count(*) as units_met,
+        sum(case when counts then 1 else 0 end) as units,
+        sum(case when treated_in_holdout then 1 else 0 end) as treated_units,
+        sum(deviation * deviation) as squared_deviations
+    from units
+    group by turn_loop_key, in_holdout
+),
+
+totals as (
+    select
+        turn_loop_key,
+        in_holdout,
+        sum(units) as pairs,
+        {{ exact_sum('reward') }} as reward,
+        sum(weight) as weight,
+        sum(weight * rate) as weighted_rate
+    from weighted
+    group by turn_loop_key, in_holdout
+)
+
+select
+    clustered.turn_loop_key,
+    clustered.in_holdout,
+    cast(clustered.units_met as bigint) as units_met,
+    cast(clustered.units as bigint) as units,
+    cast(clustered.treated_units as bigint) as treated_units,
+    cast(totals.pairs as bigint) as pairs,
+    totals.reward,
+    totals.weight,
+    {{ ratio('totals.weighted_rate', 'totals.weight') }} as rate,
+    -- Variance of the logarithm of the rate, with the usual correction for a finite number of clusters.
+    {{ ratio('clustered.squared_deviations', 'power(totals.weighted_rate, 2)') }}
+        * {{ ratio('clustered.units', 'clustered.units - 1') }} as log_rate_variance
+from clustered
+inner join totals
+    on clustered.turn_loop_key = totals.turn_loop_key and clustered.in_holdout = totals.in_holdout

@@ -1,0 +1,14 @@
+select
+    turn,
+    loop,
+    exposure_id,
+    release_id,
+    subject_id,
+    variant_id,
+    unit_id,
+    coalesce(segment, 'unknown') as segment,
+    occurred_at as exposed_at,
+    propensity,
+    coalesce(in_holdout, false) as in_holdout,
+    coalesce(simulated, false) as simulated
+from {{ source('flywheel', 'exposures') }}

@@ -1,0 +1,16 @@
+select
+    turn,
+    loop,
+    release_id,
+    subject_id,
+    format,
+    category,
+    variant_id,
+    is_control,
+    candidate_id,
+    recipe_id,
+    share,
+    holdout,
+    policy_version,
+    released_at
+from {{ source('flywheel', 'releases') }}

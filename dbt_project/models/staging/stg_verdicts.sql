@@ -1,0 +1,2 @@
+select turn, loop, candidate_id, guard, decision
+from {{ source('flywheel', 'verdicts') }}
