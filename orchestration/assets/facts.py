@@ -5,17 +5,12 @@ Not here: reading files (landing) and counting (dbt_project).
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from orchestration.assets.stage import POOL, described, key_of, turn_asset
 from orchestration.loops.declaration import Loop
 from orchestration.resources.warehouse import Warehouse
-from orchestration.tables import TABLES
-
-if TYPE_CHECKING:
-    import polars as pl
 
 EXPOSURES = """
     select
@@ -52,8 +47,6 @@ def fact_assets(loops: Sequence[Loop], partitions: dg.PartitionsDefinition) -> l
         **described("events", None, "What the application logged in this turn, whenever it arrived.", ("duckdb",)),
     )
     def events(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult:
-        for loop in loops:
-            warehouse.replace(TABLES["outcome_definitions"], outcome_definitions(loop), loop=loop.name)
         counted = warehouse.read(EVENTS_OF_A_TURN, [context.partition_key])
         if counted.is_empty():
             context.log.warning(f"No event of turn {context.partition_key} has landed.")
@@ -87,19 +80,3 @@ def fact_assets(loops: Sequence[Loop], partitions: dg.PartitionsDefinition) -> l
         return OUTCOMES.format(turn=context.partition_key)
 
     return [events, exposures, outcomes]
-
-
-def outcome_definitions(loop: Loop) -> "pl.DataFrame":
-    """What dbt needs to know of a loop's outcomes: rows of `flywheel.outcome_definitions`."""
-    guardrails = {guardrail.outcome for guardrail in loop.guardrails}
-    return TABLES["outcome_definitions"].frame(
-        {
-            "loop": loop.name,
-            "outcome": outcome.name,
-            "within_s": int(outcome.within.total_seconds()),
-            "has_value": outcome.has_value,
-            "is_reward": outcome.name == loop.reward,
-            "is_guardrail": outcome.name in guardrails,
-        }
-        for outcome in loop.outcomes
-    )
