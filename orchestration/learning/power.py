@@ -10,7 +10,6 @@ promise about effects that exist, not a forecast that there is one.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,10 +35,13 @@ class Design:
 
     `base_rate` is the control's reward per unit; `subjects` are released in a turn, each met by `units` units. Of
     these the share `holdout` is never treated, and `control_share` of the rest meets the original. `recipes` compete
-    for a subject, `briefs` of them are drawn. `exploration` is the share of even choice in a policy. `text_spread`
-    and `subject_spread` are standard deviations of log rates: of texts by one recipe on one subject, and between the
-    subjects of a category. `turns` plans the number of looks (group-sequential); None looks for ever, and `horizon`
-    is then where the confidence sequence is tightest.
+    for a subject, `briefs` of them are drawn. `exploration` is the share of even choice in a policy.
+
+    Standard deviations of log rates: `text_spread` of texts by one recipe on one subject, `subject_spread` between the
+    subjects of a category, `category_spread` of a recipe's effect between `categories`, as a policy will suspect it.
+
+    `turns` plans the number of looks (group-sequential); None looks for ever, and `horizon` is then the number of
+    turns at which the confidence sequence is tightest.
     """
 
     base_rate: float
@@ -52,6 +54,8 @@ class Design:
     exploration: float = 0.10
     text_spread: float = 0.15
     subject_spread: float = 0.30
+    categories: int = 6
+    category_spread: float = 0.15
     alpha: float = 0.05
     turns: int | None = None
     horizon: float = 10.0
@@ -67,25 +71,26 @@ class Design:
         """Units of one subject that are outside the holdout, in a turn."""
         return self.units * (1 - self.holdout)
 
-    @cached_property
-    def variant_variance(self) -> float:
-        """Relative variance of one variant's rate as a measurement of its recipe: counts, and texts that differ."""
+    def variances(self, gaps: Floats) -> Floats:
+        """Relative variance (recipes,) of one variant as a measurement of its recipe, which lifts by `gaps`.
+
+        Counts of rewards; texts that differ; and what is not known of the subject's level from its category and its
+        control. Subjects with a high level weigh more, which adds the factor of a log-normal's second moment.
+        """
         met = self.treated_units * (1 - self.control_share) / self.briefs
-        return (1 - self.base_rate) / (self.base_rate * met) + self.text_spread**2
-
-    @cached_property
-    def level_variance(self) -> float:
-        """Relative variance of what is known of a subject's level: its category's, and its control's counts."""
         control = self.treated_units * self.control_share
-        return 1 / (1 / self.subject_spread**2 + self.base_rate * control / (1 - self.base_rate))
+        noise = (1 - self.base_rate) / self.base_rate
+        level = 1 / (1 / self.subject_spread**2 + control / noise) if self.subject_spread > 0 else 0.0
+        uneven = math.exp(self.subject_spread**2)
+        return (1 + gaps) * noise / met + (1 + gaps) ** 2 * uneven * (self.text_spread**2 + level)
 
-    def comparison_variance(self, change: Floats) -> Floats:
+    def comparison_variance(self, change: Floats, gaps: Floats) -> Floats:
         """Relative variance of one turn's difference, when probabilities change by `change` (..., recipes).
 
         Recipes are drawn evenly, so that each change is weighted by the inverse of its inclusion probability.
         """
         inclusion = self.briefs / self.recipes
-        return (change**2).sum(axis=-1) / inclusion * (self.variant_variance + self.level_variance) / self.subjects
+        return (change**2 * self.variances(gaps)).sum(axis=-1) / inclusion / self.subjects
 
 
 def plan(design: Design, lifts: Sequence[float] = (0.05, 0.10, 0.20, 0.30), power: float = 0.8) -> "pl.DataFrame":
@@ -131,9 +136,13 @@ def turns_to_promote(
     """
     favour = (1 - design.exploration) * np.eye(design.recipes)[0] + design.exploration / design.recipes
     change = favour - 1 / design.recipes
+    # The first recipe's advantage that makes `favour` worth `lift` more than even choice, relative to the others.
+    gap = lift / (favour[0] - (1 + lift) / design.recipes)
     if learning:
-        return _first_learned(design, lift / change[0], power, most)
-    compared = _first(design, lift, float(design.comparison_variance(change)), power, most - 1)
+        return _first_learned(design, gap, power, most)
+    gaps = gap * np.eye(design.recipes)[0]
+    variance = float(design.comparison_variance(change, gaps)) / (1 + gap / design.recipes) ** 2
+    compared = _first(design, lift, variance, power, most - 1)
     return None if compared is None else compared + 1
 
 
@@ -165,7 +174,7 @@ def _first_learned(design: Design, gap: float, power: float, most: int) -> int |
     shape = (_FLYWHEELS, design.recipes)
     truth = gap * np.eye(design.recipes)[0]
     # A turn measures every recipe on its share of the subjects.
-    spread = math.sqrt(design.variant_variance / (design.subjects * design.briefs / design.recipes))
+    spread = np.sqrt(design.variances(truth) / (design.subjects * design.briefs / design.recipes))
     measured = np.zeros(shape)
     total, squares, first = (np.zeros(_FLYWHEELS) for _ in range(3))
     crossed = np.zeros(_FLYWHEELS, dtype=bool)
@@ -175,10 +184,14 @@ def _first_learned(design: Design, gap: float, power: float, most: int) -> int |
         bounds = group_sequential_bounds(looks.astype(float), looks / design.turns, design.alpha)
     for turn in range(1, most + 1):
         if turn > 1:
-            doubt = spread / math.sqrt(turn - 1)
+            # What is known of a recipe in general, and what may be different in a category.
+            doubt = np.sqrt(
+                spread**2 / (turn - 1)
+                + 1 / (1 / design.category_spread**2 + (turn - 1) / (design.categories * spread**2))
+            )
             best = _thompson(measured / (turn - 1), doubt)
             change = (1 - design.exploration) * best + design.exploration / design.recipes - 1 / design.recipes
-            variance = design.comparison_variance(change)
+            variance = design.comparison_variance(change, truth)
             total += change @ truth + np.sqrt(variance) * rng.standard_normal(_FLYWHEELS)
             squares += variance
             first = np.where(first == 0, variance, first)
@@ -195,16 +208,18 @@ def _first_learned(design: Design, gap: float, power: float, most: int) -> int |
     return None
 
 
-def _thompson(mean: Floats, sd: float) -> Floats:
-    """Probability (f, r) that each recipe is the best of normals around `mean` (f, r), all with `sd`."""
+def _thompson(mean: Floats, sd: Floats) -> Floats:
+    """Probability (f, r) that each recipe is the best of normals around `mean` (f, r) with `sd` (r,)."""
     from scipy.special import ndtr, ndtri
 
     nodes = ndtri((np.arange(24) + 0.5) / 24)
     best = np.empty_like(mean)
     for recipe in range(mean.shape[1]):
         others = np.delete(mean, recipe, axis=1)
-        draws = mean[:, recipe, None] + sd * nodes
-        best[:, recipe] = ndtr((draws[:, :, None] - others[:, None, :]) / sd).prod(axis=2).mean(axis=1)
+        draws = mean[:, recipe, None] + sd[recipe] * nodes
+        best[:, recipe] = (
+            ndtr((draws[:, :, None] - others[:, None, :]) / np.delete(sd, recipe)).prod(axis=2).mean(axis=1)
+        )
     return best / best.sum(axis=1, keepdims=True)
 
 
