@@ -42,6 +42,11 @@ class Settings(BaseSettings):
     structured_output: Literal["auto", "schema", "text"] = Field(
         "auto", description="Whether answers are asked for by JSON schema; `auto` finds out what the endpoint can do."
     )
+    batch_from: int | None = Field(
+        None, ge=1, description="Calls from which a turn uses the endpoint's Batch API; never when unset."
+    )
+    batch_price: float = Field(0.5, ge=0, le=1, description="Share of the price that a batched token costs.")
+    batch_wait_s: float = Field(86400.0, ge=0, description="Seconds to wait for a batch; the next run collects it then.")
 
     subjects_per_turn: int = Field(48, ge=1, description="Most subjects that one turn of one loop generates for.")
     languages: tuple[str, ...] = Field(("en",), description="Languages to generate in, as ISO 639-1 codes.")

@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
+from tests.loopback_batches import Batches
+
 Messages = Sequence[dict[str, str]]
 REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 429: "Too Many Requests"}
 
@@ -35,7 +37,7 @@ class Behaviour:
     latency_s: float = 0.0
     slots: int = 64  # requests answered at once; further ones queue
     rate_limited: float = 0.0  # share answered 429
-    retry_after_s: float | None = None  # Retry-After sent with a 429
+    retry_after_s: float | None = None  # Retry-After sent with a 429 or 500
     quota_used_up: bool = False  # every 429 says `insufficient_quota`
     server_error: float = 0.0  # share answered 500
     hangs: float = 0.0  # share never answered
@@ -55,6 +57,7 @@ class Behaviour:
     longest_prompt: int | None = None  # characters above which a request is a 400
     reports_usage: bool = True
     offers_batches: bool = False
+    batch_looks: int = 1  # how often a batch is seen running before it has ended
     text: Callable[[Messages], str] = echo
     seed: int = 0
 
@@ -101,8 +104,9 @@ class Loopback:
         self.keep_bodies = True
         self.url = ""
         self._writers: set[asyncio.StreamWriter] = set()
+        self._connections: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
-        self._batches: Any = None
+        self.batches = Batches(self)
 
     async def start(self, port: int = 0) -> None:
         self._slots = asyncio.Semaphore(self.behaviour.slots)
@@ -110,14 +114,23 @@ class Loopback:
         self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/v1"
 
     def die(self) -> None:
-        """Close every connection and take no more: what a killed process looks like from outside."""
+        """Close every connection and take no more: what a killed process looks like from outside. In its loop only."""
         if self._server is not None:
             self._server.close()
         for writer in list(self._writers):
             writer.transport.abort()
 
+    async def end(self) -> None:
+        self.die()
+        if self._connections:
+            await asyncio.wait(self._connections, timeout=5)
+
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
@@ -161,10 +174,7 @@ class Loopback:
             ]
             return _response(200, {"object": "list", "data": listed})
         if path.startswith(("/v1/files", "/v1/batches")) and behaviour.offers_batches:
-            from tests.loopback_batches import Batches
-
-            self._batches = self._batches or Batches(self)
-            status, document = self._batches.answer(method, path, headers, content)
+            status, document = self.batches.answer(method, path, content)
             return _response(status, document)
         if path != "/v1/chat/completions" or method != "POST":
             return _problem(404, f"Unknown request URL: {method} {path}.", code="unknown_url")
@@ -190,7 +200,7 @@ class Loopback:
                     return None
                 if behaviour.latency_s:
                     await asyncio.sleep(behaviour.latency_s)
-            fate = self._fate(what)
+            fate = self.fate(what)
             counts.fates[fate] += 1
             if fate == "hangs":
                 await reader.read(1)
@@ -200,13 +210,13 @@ class Loopback:
             if status == 200:
                 counts.answered[what] += 1
             headers = ""
-            if status == 429 and behaviour.retry_after_s is not None:
+            if status in (429, 500) and behaviour.retry_after_s is not None:
                 headers = f"retry-after: {behaviour.retry_after_s}\r\n"
             return _response(status, document, headers)
         finally:
             counts.in_flight -= 1
 
-    def _fate(self, what: str) -> str:
+    def fate(self, what: str) -> str:
         """What happens to this request: drawn from its content and how often it came before."""
         behaviour, times = self.behaviour, self.counts.asked[what]
         if behaviour.unauthorised_after is not None and self.counts.answered.total() >= behaviour.unauthorised_after:
@@ -307,32 +317,28 @@ def _response(status: int, document: Any, headers: str = "") -> bytes:
 @contextlib.contextmanager
 def serve(behaviour: Behaviour | None = None, port: int = 0) -> Iterator[Loopback]:
     """The endpoint in a thread of this process, until the block ends."""
-    server, loop, ready = Loopback(behaviour), asyncio.new_event_loop(), threading.Event()
+    server, ready = Loopback(behaviour), threading.Event()
+    handles: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
-    async def start() -> None:
+    async def run() -> None:
+        over = asyncio.Event()
+        handles.append((asyncio.get_running_loop(), over))
         await server.start(port)
         ready.set()
+        await over.wait()
+        await server.end()
 
-    def run() -> None:
-        asyncio.set_event_loop(loop)
-        loop.run_until_complete(start())
-        loop.run_forever()
-        pending = asyncio.all_tasks(loop)
-        for task in pending:
-            task.cancel()
-        loop.run_until_complete(asyncio.gather(*pending, return_exceptions=True))
-        loop.close()
-
-    thread = threading.Thread(target=run, name="loopback", daemon=True)
+    thread = threading.Thread(target=asyncio.run, args=(run(),), name="loopback", daemon=True)
     thread.start()
     if not ready.wait(10):
         raise RuntimeError("The loopback endpoint did not start.")
     try:
         yield server
     finally:
-        loop.call_soon_threadsafe(server.die)
-        loop.call_soon_threadsafe(loop.stop)
+        loop, over = handles[0]
+        loop.call_soon_threadsafe(over.set)
         thread.join(10)
+        assert not thread.is_alive(), "The loopback endpoint did not end."
 
 
 def main() -> None:

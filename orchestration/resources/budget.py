@@ -62,16 +62,27 @@ class Budget:
         self._decide()
         await admitted
 
+    def fits_now(self, reservation: Reservation) -> bool:
+        """Set the worst case aside if that is possible without waiting."""
+        if self._waiting or not self._fits(reservation):
+            return False
+        self._admit(reservation)
+        return True
+
     def settle(self, reservation: Reservation, usd: float, tokens: int) -> None:
         """Replace a reservation by what the call cost."""
         self._in_flight -= 1
         self._reserved_usd -= reservation.usd
         self._reserved_tokens -= reservation.tokens
-        self._spent_usd += usd
-        self._spent_tokens += tokens
+        self.spend(usd, tokens)
         if not self._in_flight:
             self._reserved_usd, self._reserved_tokens = 0.0, 0  # no drift from rounding
         self._decide()
+
+    def spend(self, usd: float, tokens: int) -> None:
+        """Count what was spent without a reservation."""
+        self._spent_usd += usd
+        self._spent_tokens += tokens
 
     def _admit(self, reservation: Reservation) -> None:
         self._in_flight += 1

@@ -95,7 +95,12 @@ class Plan:
 
 
 class EndpointRefused(RuntimeError):
-    """The endpoint is set up wrongly, so that every call would fail alike. The message names the remedy."""
+    """The endpoint is set up wrongly, so that every call would fail alike. The message names the remedy, `code` is the
+    HTTP status that said so, if one did."""
+
+    def __init__(self, message: str, code: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class Trouble(Exception):

@@ -8,7 +8,7 @@ import asyncio
 import json
 from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from orchestration.resources.calls import EndpointRefused, Trouble
@@ -17,7 +17,6 @@ from orchestration.resources.responses import Responses
 from orchestration.settings import Settings
 
 if TYPE_CHECKING:
-    import httpx2
     import openai
 
 T = TypeVar("T")
@@ -26,6 +25,11 @@ OFFICIAL = "https://api.openai.com/v1"
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _MESSAGE_LIMIT = 300  # characters of an endpoint's own words that are passed on
 ADJUSTABLE = ("max_completion_tokens", "max_tokens", "temperature", "seed", "response_format")
+_REFUSALS = {
+    401: "{} refuses the key ({}). Set OPENAI_API_KEY to a valid one.",
+    403: "{} denies access ({}). Ask its operator for it, or set another FLYWHEEL_MODEL.",
+    404: "{} knows no such model or path ({}). Check FLYWHEEL_MODEL, and OPENAI_BASE_URL, which often ends in /v1.",
+}
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,7 @@ class Endpoint:
             return self.settled_model
         await self.open()
         try:
-            names = await self._asked(self._listed_models())
+            names = await self.asked(self._listed_models())
         except Trouble:
             known = self.known_model(responses)
             if known is None:
@@ -144,12 +148,21 @@ class Endpoint:
         if not self._clients:
             await self.open()
         posting = self._clients[lane].post("/chat/completions", cast_to=httpx2.Response, content=content)
-        return _reply(await self._asked(posting))
+        response = await self.asked(posting)
+        try:
+            return reply_in(json.loads(response.content))
+        except ValueError:
+            raise Trouble("server_error", "The endpoint answered 200 with something that is no JSON.") from None
+
+    async def client(self) -> "openai.AsyncOpenAI":
+        """The SDK's client, for all that is not a chat; await what it does with `asked`."""
+        await self.open()
+        return self._clients[0]
 
     async def _listed_models(self) -> list[str]:
         return [model.id async for model in self._clients[0].models.list()]
 
-    async def _asked(self, waiting: Awaitable[T]) -> T:
+    async def asked(self, waiting: Awaitable[T]) -> T:
         """Await the SDK. What it raises is put into our words outside of its handler, so that no message of an
         endpoint, which may repeat the key, is chained to it."""
         import openai
@@ -170,17 +183,8 @@ class Endpoint:
         if isinstance(error, openai.APIConnectionError):
             return Trouble("connection_error", f"{self.address} cannot be reached, or hung up.")
         status = getattr(error, "status_code", 500)
-        if status == 401:
-            return EndpointRefused(f"{self.address} refuses the key (401: {said}). Set OPENAI_API_KEY to a valid one.")
-        if status == 403:
-            return EndpointRefused(
-                f"{self.address} denies access (403: {said}). Ask its operator for it, or set another FLYWHEEL_MODEL."
-            )
-        if status == 404:
-            return EndpointRefused(
-                f"{self.address} knows no such model or path (404: {said}). Check FLYWHEEL_MODEL and OPENAI_BASE_URL, "
-                "which usually ends in /v1."
-            )
+        if status in _REFUSALS:
+            return EndpointRefused(_REFUSALS[status].format(self.address, f"{status}: {said}"), status)
         if status == 429:
             sentence = f"The endpoint takes no more requests now (429: {said})."
             return Trouble("rate_limited", sentence, lasting=error.code == "insufficient_quota")
@@ -203,12 +207,11 @@ class Endpoint:
         return " ".join(said.split())[:_MESSAGE_LIMIT].rstrip(".")
 
 
-def _reply(response: "httpx2.Response") -> Reply:
-    """Read a chat completion. Read here and not by the SDK's models, which cost half of a call's time."""
+def reply_in(document: Any) -> Reply:
+    """Read a chat completion; the SDK's models would cost half of a call's time. Raises Trouble."""
     try:
-        document = json.loads(response.content)
-        choice = document["choices"][0]
-        message, usage = choice["message"], document.get("usage") or {}
+        choice, usage = document["choices"][0], document.get("usage") or {}
+        message = choice["message"]
         return Reply(
             model=document.get("model") or "",
             text=message.get("content") or "",
@@ -217,5 +220,5 @@ def _reply(response: "httpx2.Response") -> Reply:
             input_tokens=usage.get("prompt_tokens"),
             output_tokens=usage.get("completion_tokens"),
         )
-    except (ValueError, LookupError, TypeError, AttributeError):
-        raise Trouble("server_error", "The endpoint answered 200 with something that is no chat completion.") from None
+    except (LookupError, TypeError, AttributeError):
+        raise Trouble("server_error", "The endpoint answered with something that is no chat completion.") from None

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from orchestration.resources.batches import Batches
 from orchestration.resources.calls import Answer, Call, EndpointRefused, Request, Trouble, call_id_of
 from orchestration.resources.capabilities import Capabilities
 from orchestration.resources.endpoint import Endpoint
@@ -72,9 +73,16 @@ class Generation:
     """One run over the requests of a turn and loop. Use once, in one event loop."""
 
     def __init__(
-        self, endpoint: Endpoint, purchases: Purchases, form: AnswerForm, can: Capabilities, model: str
+        self,
+        endpoint: Endpoint,
+        purchases: Purchases,
+        batches: Batches,
+        form: AnswerForm,
+        can: Capabilities,
+        model: str,
     ) -> None:
-        self._endpoint, self._purchases, self._form, self._can, self._model = endpoint, purchases, form, can, model
+        self._endpoint, self._purchases, self._batches = endpoint, purchases, batches
+        self._form, self._can, self._model = form, can, model
         self._answers: dict[int, Answer] = {}
         self._refused: EndpointRefused | None = None
 
@@ -90,6 +98,7 @@ class Generation:
             await self._endpoint.open()
             if self._endpoint.is_local:  # requests that share their examples in a row, for the server's prompt cache
                 missing.sort(key=lambda group: canonical(group.wish.body["messages"][:-1]))
+            await self._batches.buy([(group.members[0], group.wish) for group in missing])
             await self._work(missing)
         if self._refused is not None:
             raise self._refused

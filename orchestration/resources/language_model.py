@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import dagster as dg
 from pydantic import BaseModel
 
+from orchestration.resources.batches import Batches
 from orchestration.resources.budget import Prices
 from orchestration.resources.calls import STATUSES, Answer, Call, EndpointRefused, Plan, Request, Trouble
 from orchestration.resources.capabilities import PROBE_TOKENS, Capabilities, recalled, settled
@@ -44,10 +45,13 @@ class LanguageModel:
 
     @property
     def name(self) -> str:
-        """The model's name: the one set, or the only one that the endpoint offers. Raises EndpointRefused, or Trouble
-        when it must be asked for and the endpoint is away."""
+        """The model's name: the one set, or the only one that the endpoint offers; `unknown` while that is away.
+        Raises EndpointRefused."""
         if self._name is None:
-            self._name = _run(self._with_endpoint(lambda endpoint, responses: endpoint.model(responses)))
+            try:
+                self._name = _run(self._with_endpoint(lambda endpoint, responses: endpoint.model(responses)))
+            except Trouble:
+                return "unknown"
         return self._name
 
     def answer_all(
@@ -151,7 +155,8 @@ class LanguageModel:
         except Trouble as trouble:
             return [Answer(one.brief_id, trouble.status, None, None, trouble.sentence, ()) for one in requests]
         self._capabilities = can
-        return await Generation(endpoint, purchases, form, can, model).run(requests, progress)
+        batches = Batches(settings, endpoint, responses, purchases)
+        return await Generation(endpoint, purchases, batches, form, can, model).run(requests, progress)
 
     async def _with_endpoint(self, work: Callable[[Endpoint, Responses], Coroutine[Any, Any, T]]) -> T:
         endpoint = Endpoint(self._settings)
@@ -175,12 +180,18 @@ class LanguageModelResource(dg.ConfigurableResource):
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
     """Run to the end, also where an event loop is running in this thread."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    if not _in_event_loop():
         return asyncio.run(work)
     with ThreadPoolExecutor(1, thread_name_prefix="language-model") as thread:
         return thread.submit(asyncio.run, work).result()
+
+
+def _in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _probe_like(request: Request) -> Request:

@@ -16,8 +16,8 @@ from typing import Any
 
 from orchestration.resources.budget import Budget, Prices, Reservation, worst_case
 from orchestration.resources.calls import Request, Trouble
-from orchestration.resources.endpoint import Endpoint
-from orchestration.resources.responses import Paid, Responses
+from orchestration.resources.endpoint import Endpoint, Reply
+from orchestration.resources.responses import Order, Paid, Responses
 from orchestration.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -55,6 +55,19 @@ def canonical(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
 
 
+def order_of(request: Request, wish: Wish, attempt: int = 1) -> Order:
+    return Order(
+        key=wish.key,
+        brief_id=request.brief_id,
+        attempt=attempt,
+        prompt_name=request.prompt_name,
+        prompt_version=request.prompt_version,
+        model=wish.body["model"],
+        seed=request.seed,
+        bytes_read=wish.bytes_read,
+    )
+
+
 class Purchases:
     """What one turn of one loop buys. Use in one event loop."""
 
@@ -64,6 +77,7 @@ class Purchases:
         self._prices = Prices(settings.usd_per_million_input_tokens, settings.usd_per_million_output_tokens)
         self._budget = Budget(settings, *responses.spent(turn, loop))
         self._kept: dict[str, Paid] = {}
+        self._put_off: dict[str, str] = {}
         self._failures: Counter[str] = Counter()
         self._given_up: Trouble | None = None
 
@@ -76,6 +90,8 @@ class Purchases:
     async def reply(self, request: Request, wish: Wish, *, attempt: int = 1, lane: int = 0) -> Paid:
         """The reply to a wish: the kept one, or a new one, committed before this returns. Raises Trouble with the
         reason why there is none, and EndpointRefused."""
+        if wish.key in self._put_off:
+            raise Trouble("deferred", self._put_off[wish.key])
         if wish.key not in self._kept and attempt > 1:
             self.recall([wish.key])
         return self._kept.get(wish.key) or await self.bought(request, wish, attempt=attempt, lane=lane)
@@ -90,36 +106,16 @@ class Purchases:
             self._raise_if_given_up()  # it may have gone while this waited for the budget
             called_at, started = datetime.now(UTC), time.perf_counter()
             try:
-                reply = await self._endpoint.send(self._content(request, wish), lane)
+                reply = await self._endpoint.send(self.content_of(request, wish), lane)
             except Trouble as trouble:
                 trouble.called_at, trouble.latency_s = called_at, time.perf_counter() - started
                 if trouble.status == "timeout":  # the endpoint may have gone on and billed it
                     usd, tokens = worst.usd, worst.tokens
                 self._count(trouble)
                 raise
-            tokens_in = wish.bytes_read // BYTES_PER_TOKEN + 1 if reply.input_tokens is None else reply.input_tokens
-            tokens_out = len(reply.text) // BYTES_PER_TOKEN + 1 if reply.output_tokens is None else reply.output_tokens
-            usd, tokens = self._prices.of(tokens_in, tokens_out), tokens_in + tokens_out
-            paid = Paid(
-                key=wish.key,
-                turn=self.turn,
-                loop=self.loop,
-                brief_id=request.brief_id,
-                attempt=attempt,
-                prompt_name=request.prompt_name,
-                prompt_version=request.prompt_version,
-                model=reply.model or wish.body["model"],
-                seed=request.seed,
-                text=reply.text,
-                refusal=reply.refusal,
-                finish_reason=reply.finish_reason,
-                bytes_read=wish.bytes_read,
-                input_tokens=tokens_in,
-                output_tokens=tokens_out,
-                cost_usd=usd,
-                latency_s=time.perf_counter() - started,
-                called_at=called_at,
-            )
+            latency_s = time.perf_counter() - started
+            paid = self.priced(order_of(request, wish, attempt), reply, called_at, latency_s)
+            usd, tokens = paid.cost_usd, paid.input_tokens + paid.output_tokens
             self._responses.keep(paid)
         finally:
             self._budget.settle(worst, usd, tokens)
@@ -127,7 +123,53 @@ class Purchases:
         self._kept[paid.key] = paid
         return paid
 
-    def _content(self, request: Request, wish: Wish) -> bytes:
+    def priced(
+        self, order: Order, reply: Reply, called_at: datetime, latency_s: float, price_share: float = 1.0
+    ) -> Paid:
+        """A reply with what it cost, as it is kept."""
+        tokens_in = order.bytes_read // BYTES_PER_TOKEN + 1 if reply.input_tokens is None else reply.input_tokens
+        tokens_out = len(reply.text) // BYTES_PER_TOKEN + 1 if reply.output_tokens is None else reply.output_tokens
+        return Paid(
+            **{**vars(order), "model": reply.model or order.model},
+            turn=self.turn,
+            loop=self.loop,
+            text=reply.text,
+            refusal=reply.refusal,
+            finish_reason=reply.finish_reason,
+            input_tokens=tokens_in,
+            output_tokens=tokens_out,
+            cost_usd=self._prices.of(tokens_in, tokens_out) * price_share,
+            latency_s=latency_s,
+            called_at=called_at,
+        )
+
+    def set_aside(self, request: Request, wish: Wish, price_share: float) -> Reservation | None:
+        """Reserve what a batched request costs at worst, without waiting; None when that does not fit now."""
+        worst = wish.worst_case(request.max_tokens, self._prices)
+        worst = Reservation(worst.usd * price_share, worst.tokens)
+        return worst if self._budget.fits_now(worst) else None
+
+    def hand_back(self, reservation: Reservation) -> None:
+        """A batched request cost nothing, or what it cost comes through `collected`."""
+        self._budget.settle(reservation, 0.0, 0)
+
+    def collected(self, paid: Paid) -> None:
+        """A batched request has its reply, which is committed."""
+        self._budget.spend(paid.cost_usd, paid.input_tokens + paid.output_tokens)
+        self._kept[paid.key] = paid
+
+    def put_off(self, reservation: Reservation | None, key: str, sentence: str) -> None:
+        """A reply is on its way and will not come in this run: until it does, the worst case counts as spent."""
+        if reservation is not None:
+            self._budget.settle(reservation, reservation.usd, reservation.tokens)
+        self._put_off[key] = sentence
+
+    def settled(self, key: str) -> bool:
+        """Whether a reply is kept, or on its way."""
+        return key in self._kept or key in self._put_off
+
+    def content_of(self, request: Request, wish: Wish) -> bytes:
+        """The body as sent. Only OpenAI is told whom it is for, and only as a hash."""
         if request.user is None or not self._endpoint.is_official:
             return wish.content
         return canonical({**wish.body, "safety_identifier": hashlib.sha256(request.user.encode()).hexdigest()})

@@ -79,7 +79,9 @@ class AnswerForm:
         if not bare:
             raise Unreadable("The reply is empty.")
         if form == "text" and not bare.startswith("{"):
-            return self._validated({self.text_field: plain(bare)})
+            if not (text := plain(bare)):
+                raise Unreadable("The reply is empty.")
+            return self._validated({self.text_field: text})
         start, end = bare.find("{"), bare.rfind("}")
         if start < 0 or end < start:
             raise Unreadable("The reply holds no complete JSON object.")
@@ -110,11 +112,17 @@ def unwrapped(reply: str) -> str:
 
 def plain(reply: str) -> str:
     """The text in a reply: without label, heading marks and the quotes around all of it."""
-    text = _HEADING.sub("", _LABEL.sub("", reply)).strip()
+    text = reply.strip()
+    while (bare := _unquoted(_HEADING.sub("", _LABEL.sub("", text)).strip())) != text:
+        text = bare
+    return text
+
+
+def _unquoted(text: str) -> str:
     for opening, closing in _QUOTES:
         inner = text[len(opening) : -len(closing)]
-        if text.startswith(opening) and text.endswith(closing) and inner and opening not in inner:
-            return plain(inner) if closing not in inner else text
+        if text.startswith(opening) and text.endswith(closing) and inner and not {*opening, *closing} & {*inner}:
+            return inner.strip()
     return text
 
 

@@ -30,11 +30,24 @@ CREATE TABLE IF NOT EXISTS endpoints (
     PRIMARY KEY (address, topic)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS batches (
-    address TEXT NOT NULL, turn TEXT NOT NULL, loop TEXT NOT NULL, batch_id TEXT NOT NULL, keys TEXT NOT NULL,
-    reserved_usd REAL NOT NULL, reserved_tokens INTEGER NOT NULL, submitted_at TEXT NOT NULL,
-    PRIMARY KEY (batch_id)
+    batch_id TEXT NOT NULL, address TEXT NOT NULL, turn TEXT NOT NULL, loop TEXT NOT NULL, orders TEXT NOT NULL,
+    submitted_at TEXT NOT NULL, PRIMARY KEY (batch_id)
 ) WITHOUT ROWID;
 """
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is known of a reply before it is bought: `key` is the hash of what is sent, `brief_id` is who asks."""
+
+    key: str
+    brief_id: str
+    attempt: int
+    prompt_name: str
+    prompt_version: int
+    model: str
+    seed: int
+    bytes_read: int
 
 
 @dataclass(frozen=True)
@@ -73,6 +86,15 @@ ON CONFLICT (key, turn, loop) DO UPDATE SET
 """
 
 
+@dataclass(frozen=True)
+class Pending:
+    """A batch that was submitted and not collected yet, with what it asks by key."""
+
+    batch_id: str
+    orders: Mapping[str, Order]
+    submitted_at: datetime
+
+
 class Responses:
     """The file, opened. Use it in one thread and close it; several processes may have it open at once."""
 
@@ -92,15 +114,9 @@ class Responses:
     def close(self) -> None:
         self._connection.close()
 
-    def keep(self, *replies: Paid) -> None:
-        """Commit replies, all or none. What is kept when this returns is found by every later run."""
-        rows = [(*list(vars(reply).values())[:-1], reply.called_at.isoformat()) for reply in replies]
-        if len(rows) == 1:
-            self._connection.execute(_INSERT, rows[0])
-            return
-        self._connection.execute("BEGIN IMMEDIATE")
-        self._connection.executemany(_INSERT, rows)
-        self._connection.execute("COMMIT")
+    def keep(self, reply: Paid) -> None:
+        """Commit a reply. What is kept when this returns is found by every later run."""
+        self._connection.execute(_INSERT, _row(reply))
 
     def known(self, keys: Iterable[str], turn: str, loop: str) -> dict[str, Paid]:
         """Replies by key: the one that this turn and loop paid for where there is one, else the first one paid."""
@@ -135,6 +151,33 @@ class Responses:
         ).fetchone()
         return (read / size, written / calls) if calls and size else None
 
+    def submit(self, address: str, turn: str, loop: str, batch: Pending) -> None:
+        """Note that a batch is on its way, so that the next run collects it instead of asking again."""
+        orders = json.dumps([vars(order) for order in batch.orders.values()])
+        self._connection.execute(
+            "INSERT OR IGNORE INTO batches VALUES (?, ?, ?, ?, ?, ?)",
+            (batch.batch_id, address, turn, loop, orders, batch.submitted_at.isoformat()),
+        )
+
+    def pending(self, address: str, turn: str, loop: str) -> list[Pending]:
+        """Batches on their way, oldest first."""
+        rows = self._connection.execute(
+            "SELECT batch_id, orders, submitted_at FROM batches WHERE address = ? AND turn = ? AND loop = ? "
+            "ORDER BY submitted_at, batch_id",
+            (address, turn, loop),
+        )
+        return [
+            Pending(batch, {one["key"]: Order(**one) for one in json.loads(orders)}, datetime.fromisoformat(at))
+            for batch, orders, at in rows
+        ]
+
+    def collect(self, batch_id: str, replies: Sequence[Paid]) -> None:
+        """Keep what a batch brought, and note that it has come: both or neither, or its cost would count twice."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        if self._connection.execute("DELETE FROM batches WHERE batch_id = ?", (batch_id,)).rowcount:
+            self._connection.executemany(_INSERT, map(_row, replies))
+        self._connection.execute("COMMIT")
+
     def recall(self, address: str, topic: str) -> dict[str, Any] | None:
         """What was learned about an endpoint under that topic."""
         row = self._connection.execute(
@@ -151,6 +194,11 @@ class Responses:
     def forget(self, address: str) -> None:
         """Learn about an endpoint anew, for instance after its server was replaced."""
         self._connection.execute("DELETE FROM endpoints WHERE address = ?", (address,))
+
+
+def _row(reply: Paid) -> tuple[Any, ...]:
+    values = (vars(reply)[name] for name in _COLUMNS)
+    return tuple(value.isoformat() if isinstance(value, datetime) else value for value in values)
 
 
 def _paid(row: Sequence[Any]) -> Paid:
