@@ -19,13 +19,12 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from benchmarks.instant_model import compose
 from orchestration.driver import Flywheel
 from orchestration.resources.language_model import LanguageModel
 from orchestration.settings import Settings
 from orchestration.turns import Turn
 from tests.loopback import Behaviour, Loopback, serve
-from tests.wheel import Wheel
+from tests.wheel import Wheel, copywriter
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE_S = 240
@@ -65,7 +64,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """Yesterday was produced and met its audience; today has begun; everything is up."""
     home = tmp_path_factory.mktemp("live")
     today = datetime.now(UTC).date()
-    with serve(Behaviour(text=lambda messages: compose(messages, "content-headline-playful", 1))) as server:
+    with serve(Behaviour(text=copywriter)) as server:
         wheel = _wheel(home, server, today - timedelta(days=3))
         yesterday = (today - timedelta(days=1)).isoformat()
         wheel.produce(yesterday)

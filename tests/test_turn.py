@@ -6,14 +6,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from benchmarks.instant_model import compose
 from orchestration.driver import TurnFailedError
 from orchestration.lineage import leaves, trace
 from orchestration.resources.language_model import LanguageModel
 from orchestration.reviewing import land_decision, waiting
 from orchestration.settings import Settings
 from tests.loopback import Behaviour, serve
-from tests.wheel import FIRST, SECOND, Wheel
+from tests.wheel import FIRST, SECOND, Wheel, copywriter
 
 pytestmark = pytest.mark.xdist_group("turns")
 
@@ -22,7 +21,7 @@ pytestmark = pytest.mark.xdist_group("turns")
 def turned(tmp_path_factory: pytest.TempPathFactory) -> Wheel:
     """Two turns against a loopback endpoint: a real client, real HTTP, a real warehouse, a simulated audience."""
     home = tmp_path_factory.mktemp("turned")
-    with serve(Behaviour(text=lambda messages: compose(messages, "content-headline-playful", 1))) as server:
+    with serve(Behaviour(text=copywriter)) as server:
         settings = Settings(
             home=home, openai_base_url=server.url, model="loopback", openai_api_key="test-key-of-no-one"
         )
@@ -179,7 +178,7 @@ def test_a_person_decides_on_what_was_flagged_and_the_next_turn_obeys(tmp_path: 
 
 
 def test_an_endpoint_that_dies_mid_turn_leaves_statuses_and_the_turn_goes_on(tmp_path: Path) -> None:
-    with serve(Behaviour(text=lambda m: compose(m, "content-headline-playful", 1), dies_after=6)) as server:
+    with serve(Behaviour(text=copywriter, dies_after=6)) as server:
         settings = Settings(
             home=tmp_path, openai_base_url=server.url, model="loopback", max_retries=0, max_concurrency=2
         )

@@ -4,6 +4,7 @@ Here: setting one up and turning it. Not here: what tests find out about it.
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
@@ -13,7 +14,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from benchmarks.instant_model import InstantLanguageModel
+from benchmarks.instant_model import InstantLanguageModel, compose
 from orchestration.driver import Flywheel
 from orchestration.resources.landing import Landing
 from orchestration.resources.pseudonyms import Pseudonyms
@@ -43,6 +44,16 @@ def catalogue(products: int = 12) -> list[dict[str, str]]:
         }
         for number in range(products)
     ]
+
+
+def copywriter(messages: Sequence[Mapping[str, str]]) -> str:
+    """Text of a loopback endpoint: product copy in the style that the system message asks for."""
+    asked = messages[0]["content"]
+    if "type: " not in messages[-1]["content"]:
+        return "ready"  # the endpoint is only being asked what it can do
+    form = next((form for form in ("headline", "social", "description") if form in asked), "description")
+    style = next((style for style in ("playful", "plain", "benefit") if style in asked), "benefit")
+    return compose(messages, f"content-{form}-{style}", len(asked))
 
 
 @dataclass

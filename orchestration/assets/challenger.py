@@ -69,7 +69,7 @@ def challenger_asset(loop: Loop, settings: Settings, partitions: dg.PartitionsDe
             },
             metrics=metrics_of(policy, evidence),
             prompts=tracking.prompt_versions(recipes),
-            tags={"dagster_run": context.run_id, "simulated": str(bool(evidence["simulated"].any())).lower()},
+            tags={"dagster_run": context.run.run_id, "simulated": str(bool(evidence["simulated"].any())).lower()},
             documents={"model_card.md": model_card(policy, loop, trained_on, evidence)},
         )
         registered = tracking.register(loop.name, policy.to_json(), training, evidence)

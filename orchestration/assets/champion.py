@@ -32,9 +32,7 @@ def champion_asset(loop: Loop, settings: Settings, partitions: dg.PartitionsDefi
             MODEL_REGISTRY,
             dg.AssetDep(
                 key_of("champions", loop, "champion"),
-                partition_mapping=dg.TimeWindowPartitionMapping(
-                    start_offset=-1, end_offset=-1, allow_nonexistent_upstream_partitions=True
-                ),
+                partition_mapping=dg.TimeWindowPartitionMapping(start_offset=-1, end_offset=-1),
             ),
         ],
     )

@@ -28,21 +28,21 @@ def landing_assets(loops: Sequence[Loop]) -> list[dg.AssetsDefinition]:
         reports = [
             report
             for loop in loops
-            for report in landing.ingest_subjects(loop, run_id=context.run_id, progress=context.log.info)
+            for report in landing.ingest_subjects(loop, run_id=context.run.run_id, progress=context.log.info)
         ]
         return _ingested(reports)
 
     @dg.asset(name="events", description="Exposures and outcomes as the application logged them.", **common)
     def landed_events(context: dg.AssetExecutionContext, landing: dg.ResourceParam[Landing]) -> dg.MaterializeResult:
         by_name = {loop.name: loop for loop in loops}
-        return _ingested(landing.ingest_events(loops=by_name, run_id=context.run_id, progress=context.log.info))
+        return _ingested(landing.ingest_events(loops=by_name, run_id=context.run.run_id, progress=context.log.info))
 
     @dg.asset(name="reviews", description="Decisions of people on candidates.", **common)
     def landed_reviews(context: dg.AssetExecutionContext, landing: dg.ResourceParam[Landing]) -> dg.MaterializeResult:
         reports = [
             report
             for loop in loops
-            for report in landing.ingest_reviews(loop, run_id=context.run_id, progress=context.log.info)
+            for report in landing.ingest_reviews(loop, run_id=context.run.run_id, progress=context.log.info)
         ]
         return _ingested(reports)
 
