@@ -321,6 +321,28 @@ def test_a_parameter_that_an_endpoint_refuses_is_left_out_from_then_on(
     assert ("max_completion_tokens" in server.bodies[-1]) == (parameter == "max_tokens")
 
 
+def test_what_is_known_of_one_answer_is_kept_while_another_is_found_out(server: Loopback, settings) -> None:
+    server.behaviour.structured = "rejected"
+    ask(settings(), briefs(1))
+    server.behaviour.text = lambda _: '{"text": "Crisp apples", "tone": "warm"}'
+    ask(settings(), briefs(1, start=10), answer=Reply)
+    forget_probe(server)
+    ask(settings(), briefs(1, start=20))
+    assert server.counts.asked.total() == 1
+
+
+def test_an_endpoint_that_takes_less_than_it_did_is_looked_at_anew_in_the_next_run(server: Loopback, settings) -> None:
+    ask(settings(), briefs(1))
+    server.behaviour.structured = "rejected"
+    assert ask(settings(), briefs(1, start=10))[0].status == "rejected"
+    assert ask(settings(), briefs(1, start=10))[0].status == "ok"
+
+
+def test_the_name_of_a_model_that_cannot_be_asked_for_is_unknown(tmp_path: Path) -> None:
+    away = Settings(home=tmp_path, openai_base_url="http://127.0.0.1:9/v1", max_retries=0)
+    assert LanguageModel(away).name == "unknown"
+
+
 def test_a_schema_that_is_insisted_on_and_not_taken_is_an_error(server: Loopback, settings) -> None:
     server.behaviour.structured = "rejected"
     with pytest.raises(EndpointRefused, match="FLYWHEEL_STRUCTURED_OUTPUT"):

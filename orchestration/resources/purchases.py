@@ -94,7 +94,12 @@ class Purchases:
             raise Trouble("deferred", self._put_off[wish.key])
         if wish.key not in self._kept and attempt > 1:
             self.recall([wish.key])
-        return self._kept.get(wish.key) or await self.bought(request, wish, attempt=attempt, lane=lane)
+        try:
+            return self._kept.get(wish.key) or await self.bought(request, wish, attempt=attempt, lane=lane)
+        except Trouble as trouble:
+            if trouble.parameter is not None:  # it takes less than we know: the next run finds out anew
+                self._responses.forget(self._endpoint.address)
+            raise
 
     async def bought(self, request: Request, wish: Wish, *, attempt: int = 1, lane: int = 0) -> Paid:
         """A new reply, whatever is kept."""
@@ -180,8 +185,6 @@ class Purchases:
 
     def _count(self, trouble: Trouble) -> None:
         """Note a failed call; give the endpoint up after too many in a row, or when it says that waiting is no use."""
-        if trouble.parameter is not None:  # it takes less than we know: find out anew in the next run
-            self._responses.forget(self._endpoint.address)
         if trouble.status not in GIVE_UP_AFTER or self._given_up is not None:
             return
         self._failures[trouble.status] += 1
