@@ -107,6 +107,14 @@ def doctor() -> None:
 
 
 @app.command()
+def settings() -> None:
+    """Print every setting with its default, as the Markdown table of the README."""
+    from orchestration.settings import settings_table
+
+    typer.echo(settings_table())
+
+
+@app.command()
 def demo(
     turns: Annotated[int, typer.Option(help="How many turns.")] = 4,
     products: Annotated[

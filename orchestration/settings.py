@@ -46,7 +46,9 @@ class Settings(BaseSettings):
         None, ge=1, description="Calls from which a turn uses the endpoint's Batch API; never when unset."
     )
     batch_price: float = Field(0.5, ge=0, le=1, description="Share of the price that a batched token costs.")
-    batch_wait_s: float = Field(86400.0, ge=0, description="Seconds to wait for a batch; the next run collects it then.")
+    batch_wait_s: float = Field(
+        86400.0, ge=0, description="Seconds to wait for a batch; the next run collects it then."
+    )
 
     subjects_per_turn: int = Field(48, ge=1, description="Most subjects that one turn of one loop generates for.")
     languages: tuple[str, ...] = Field(("en",), description="Languages to generate in, as ISO 639-1 codes.")
@@ -86,3 +88,14 @@ class Settings(BaseSettings):
     @property
     def dagster_home(self) -> Path:
         return self.root / "dagster"
+
+
+def settings_table() -> str:
+    """Every setting as a Markdown table: variable, default, meaning. The README holds it between markers."""
+    lines = ["| variable | default | |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        variable = field.validation_alias or f"FLYWHEEL_{name.upper()}"
+        default = "" if field.default is None else field.default
+        shown = ", ".join(default) if isinstance(default, tuple) else str(default)
+        lines.append(f"| `{variable}` | {f'`{shown}`' if shown else ''} | {field.description} |")
+    return "\n".join(lines)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from orchestration.assets.plots import beliefs_plot
 from orchestration.assets.stage import key_of, turn_asset
 from orchestration.learning.policy import Policy
 from orchestration.learning.training import fit_policy
@@ -78,6 +79,7 @@ def challenger_asset(loop: Loop, settings: Settings, partitions: dg.PartitionsDe
                 "policy_version": registered.version,
                 "mlflow_run": dg.UrlMetadataValue(tracking.run_url(loop.name, registered.run_id)),
                 "recipes": dg.MarkdownMetadataValue(as_markdown(beliefs_table(policy))),
+                "beliefs": dg.MarkdownMetadataValue(beliefs_plot(beliefs_table(policy))),
                 "model_card": dg.MarkdownMetadataValue(training.documents["model_card.md"]),
                 **training.metrics,
             }

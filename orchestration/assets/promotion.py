@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from orchestration.assets.comparison import champion_in_force
+from orchestration.assets.plots import momentum_plot
 from orchestration.assets.stage import MODEL_REGISTRY, POOL, key_of, of_loop, turn_output
 from orchestration.learning.evidence import (
     Condition,
@@ -52,6 +53,7 @@ UNWANTED = """
     from marts.variant_outcomes where loop = $loop and turn <= $turn and outcome = $outcome
     group by turn order by turn
 """
+MOMENTUM = "select * from marts.momentum where loop = $loop and turn <= $turn order by turn"
 SPLIT = """
     select turn, subject_id, fold, text from flywheel.evidence
     where loop = $loop and turn <= $turn and is_control
@@ -71,6 +73,7 @@ def promotion_asset(loop: Loop, partitions: dg.PartitionsDefinition) -> dg.Asset
             key_of("comparisons", loop, "comparison"),
             dg.AssetKey("variant_readouts"),
             dg.AssetKey("variant_outcomes"),
+            dg.AssetKey("momentum"),
         ],
         outs={
             "promotion": turn_output(
@@ -113,6 +116,9 @@ def promotion_asset(loop: Loop, partitions: dg.PartitionsDefinition) -> dg.Asset
                 "promoted": decision.promoted,
                 "champion": after,
                 "decision": dg.MarkdownMetadataValue(decision.as_markdown()),
+                "momentum": dg.MarkdownMetadataValue(
+                    momentum_plot(warehouse.read(MOMENTUM, {"loop": loop.name, "turn": turn}))
+                ),
                 "mlflow_run": run_url,
             },
         )

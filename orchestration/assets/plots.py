@@ -1,0 +1,55 @@
+"""Pictures for the Dagster UI, where people would rather look than read.
+
+Here: figures as Markdown with the image in it.
+Not here: the numbers that they show (dbt_project, learning).
+"""
+
+import base64
+import io
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import polars as pl
+    from matplotlib.figure import Figure
+
+INK, ACCENT = "#333333", "#2f6f9f"
+
+
+def momentum_plot(momentum: "pl.DataFrame") -> str:
+    """Lift over the holdout turn by turn with its 95 % interval; rows of `marts.momentum` of one loop, in order."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import PercentFormatter
+
+    known = momentum.drop_nulls("lift")
+    figure = Figure(figsize=(7, 3), layout="constrained")
+    axes = figure.subplots()
+    at = list(range(known.height))
+    lift, low, high = (known[name].to_numpy() for name in ("lift", "lift_low", "lift_high"))
+    axes.axhline(0, color=INK, linewidth=0.8)
+    axes.errorbar(at, lift, yerr=[lift - low, high - lift], fmt="o-", color=ACCENT, capsize=3)
+    axes.set_xticks(at, [str(turn) for turn in known["turn"]], rotation=30 if len(at) > 6 else 0)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    audience = " (simulated audience)" if known["simulated"].any() else ""
+    axes.set_title(f"Lift over the holdout, 95 % interval{audience}", fontsize=10)
+    return _markdown(figure, "lift over the holdout by turn")
+
+
+def beliefs_plot(beliefs: "pl.DataFrame") -> str:
+    """Expected log lift of each recipe with one standard deviation; columns recipe, log lift, sd."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 0.6 + 0.3 * beliefs.height), layout="constrained")
+    axes = figure.subplots()
+    at = list(range(beliefs.height))
+    axes.axvline(0, color=INK, linewidth=0.8)
+    axes.errorbar(beliefs["log lift"].to_numpy(), at, xerr=beliefs["sd"].to_numpy(), fmt="o", color=ACCENT, capsize=3)
+    axes.set_yticks(at, beliefs["recipe"].to_list())
+    axes.invert_yaxis()
+    axes.set_title("Expected log lift of a recipe over the control, one standard deviation", fontsize=10)
+    return _markdown(figure, "beliefs about recipes")
+
+
+def _markdown(figure: "Figure", alternative: str) -> str:
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=110)
+    return f"![{alternative}](data:image/png;base64,{base64.b64encode(picture.getvalue()).decode()})"
