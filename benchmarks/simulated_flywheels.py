@@ -13,10 +13,9 @@ import polars as pl
 
 from orchestration.learning.comparison import Policy, compare
 from orchestration.learning.evidence import better_than_champion, decide, enough_overlap
-from orchestration.learning.paired_estimate import accumulate
+from orchestration.learning.paired_estimate import looks
 from orchestration.learning.power import Design
 from orchestration.learning.recipe_policy import probability_best
-from orchestration.learning.sequential import group_sequential_bounds
 
 FIRST = date(2026, 1, 5)
 CATEGORIES = 6
@@ -150,15 +149,11 @@ def fate(
     evidence = evidence_of(design, gap, turns, rng)
     last = FIRST + timedelta(weeks=turns - 1)
     increments = compare(evidence, fit, even(design), last, control_share=design.control_share).increments
-    looks = [accumulate(increments[: look + 1]) for look in range(len(increments))]
-    z = np.array([look.value / look.standard_error if look.standard_error > 0 else 0.0 for look in looks])
-    decided = [decide([enough_overlap(look), better_than_champion(look)]).promoted for look in looks]
-    crossed = np.zeros(len(looks), dtype=bool)
-    if planned:
-        squares = np.cumsum([one.squares for one in increments])
-        fractions = np.arange(1, len(looks) + 1) / len(looks)
-        crossed = z > group_sequential_bounds(squares, fractions)
-    return Fate(_turn(decided), _turn(crossed), _turn(np.abs(z) > 1.959964), _turn(z > 1.644854))
+    course = looks(increments)
+    z = np.array([look.value / look.standard_error if look.standard_error > 0 else 0.0 for look in course])
+    decided = [decide([enough_overlap(look), better_than_champion(look)]).promoted for look in course]
+    ended = [look.low > 0 for look in looks(increments, planned=len(increments))] if planned else []
+    return Fate(_turn(decided), _turn(ended), _turn(np.abs(z) > 1.959964), _turn(z > 1.644854))
 
 
 def _turn(flags: "np.ndarray | list[bool]") -> int:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestration.learning.comparison import compare, increment, splits
-from orchestration.learning.paired_estimate import Increment, accumulate
+from orchestration.learning.paired_estimate import Increment, accumulate, looks
 from orchestration.learning.recipe_outcomes import fit_outcomes
 
 RECIPES = ("plain", "playful", "premium", "question")
@@ -76,6 +76,10 @@ def logged(rng, turns, *, subjects=60, units=400, effects=(0, 0, 0, 0), pool=Non
 def briefs_of(evidence):
     asked = evidence.filter(pl.col("is_control")).explode("drawn")
     return asked.select("turn", "subject_id", recipe_id="drawn", propensity=pl.lit(0.5))
+
+
+def made_mean(made):
+    return sum(one.difference for one in made) / sum(one.weight for one in made)
 
 
 def fixed(policy):
@@ -219,6 +223,20 @@ def test_a_planned_test_proves_with_less_and_nothing_after_its_end():
     for_ever, planned = accumulate(made), accumulate(made, planned=6)
     assert for_ever.low < planned.low < planned.value
     assert accumulate(made, planned=5).low == -np.inf
+
+
+def test_the_course_of_the_evidence_is_what_was_said_at_each_turn():
+    rng = np.random.default_rng(14)
+    made = [
+        Increment(day(i), 48, 1000.0, rng.standard_normal(), 0.0 if i == 2 else 1.0 + i, 500.0, 1e3, 3e4)
+        for i in range(6)
+    ]
+    for planned in (None, 6, 4):
+        said = looks(made, planned=planned)
+        assert said == [accumulate(made[: turn + 1], planned=planned) for turn in range(6)]
+    assert looks(made)[2].low == pytest.approx(
+        made_mean(made[:3]) - (looks(made)[1].value - looks(made)[1].low) * 2 / 3
+    )
 
 
 @given(st.permutations(range(5)), st.floats(0.1, 100))

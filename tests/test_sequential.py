@@ -11,6 +11,7 @@ from orchestration.learning.sequential import (
     crossing_probability,
     group_sequential_bounds,
     mixture_rate,
+    open_ended_bounds,
     sequence_radius,
     spent,
 )
@@ -45,6 +46,23 @@ def test_planned_looks_at_any_times_spend_exactly_alpha(steps, alpha, spending):
     times = np.cumsum(steps)
     bounds = group_sequential_bounds(times, alpha=alpha, spending=spending)
     assert crossing_probability(times, bounds, drift=0.0)[-1] == pytest.approx(alpha, rel=1e-3)
+
+
+@given(steps=st.lists(st.floats(0.05, 20.0), min_size=1, max_size=8), horizon=st.floats(0.5, 20))
+@settings(max_examples=15, deadline=None)
+def test_looks_without_an_end_spend_what_they_should_and_never_take_back(steps, horizon):
+    times = np.cumsum(steps)
+    bounds = open_ended_bounds(times, 0.05, horizon)
+    looks = len(times)
+    assert crossing_probability(times, bounds, drift=0.0)[-1] == pytest.approx(
+        0.05 * looks / (looks + horizon), rel=1e-3
+    )
+    assert open_ended_bounds(times[:-1], 0.05, horizon) == pytest.approx(bounds[:-1], rel=1e-4) if looks > 1 else True
+
+
+def test_paying_for_looks_alone_is_cheaper_than_watching_at_every_moment():
+    watched = sequence_radius(LOOKS, mixture_rate(10)) / np.sqrt(LOOKS)
+    assert (open_ended_bounds(LOOKS) < watched).all()
 
 
 def test_an_early_look_leaves_most_of_the_error_for_later():

@@ -46,7 +46,7 @@ def compare(
     earlier: Sequence[Increment] = (),
     briefs: pl.DataFrame | None = None,
     alpha: float = 0.05,
-    horizon: float = 10.0,
+    horizon: float = 5.0,
     planned: int | None = None,
     control_share: float = 0.10,
 ) -> PairedEstimate:

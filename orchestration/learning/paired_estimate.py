@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestration.learning.sequential import group_sequential_bounds, mixture_rate, sequence_radius
+from orchestration.learning.sequential import group_sequential_bounds, open_ended_bounds
 
 Floats = NDArray[np.float64]
 
@@ -71,28 +71,40 @@ class PairedEstimate:
 
 
 def accumulate(
-    increments: Sequence[Increment], *, alpha: float = 0.05, horizon: float = 10.0, planned: int | None = None
+    increments: Sequence[Increment], *, alpha: float = 0.05, horizon: float = 5.0, planned: int | None = None
 ) -> PairedEstimate:
     """All increments against one champion, with a bound that looking after every turn does not void.
 
     With `planned` turns the bound is group-sequential (O'Brien-Fleming spending) and nothing can be proven after
-    them; without, it is a confidence sequence, tightest after about `horizon` turns. With no increment, or none in
-    which the policies differ, the bounds are infinite.
+    them; without, it is a confidence sequence over the turns, which spends half of `alpha` by turn `horizon`. With no
+    increment, or none in which the policies differ, the bounds are infinite. The variance is the sum of squares about
+    zero, not about the mean: a self-normalised sum has lighter tails than Student's, so few subjects do no harm.
     """
     made = sorted(increments, key=lambda one: one.turn)
+    return _estimate(made, _radii(made, alpha, horizon, planned), alpha, planned)
+
+
+def looks(
+    increments: Sequence[Increment], *, alpha: float = 0.05, horizon: float = 5.0, planned: int | None = None
+) -> list[PairedEstimate]:
+    """What `accumulate` said after each of the turns, in order: the course of the evidence."""
+    made = sorted(increments, key=lambda one: one.turn)
+    radii = _radii(made, alpha, horizon, planned)
+    return [_estimate(made[: look + 1], radii[: look + 1], alpha, planned) for look in range(len(made))]
+
+
+def _estimate(made: Sequence[Increment], radii: Floats, alpha: float, planned: int | None) -> PairedEstimate:
     weight = sum(one.weight for one in made)
-    total = sum(one.difference for one in made)
-    times = np.cumsum([one.squares for one in made])
     drawn, squares = sum(one.drawn for one in made), sum(one.drawn_squares for one in made)
-    radius = _radius(times, alpha, horizon, planned) / weight if weight > 0 else math.inf
-    mean = total / weight if weight > 0 else 0.0
+    radius = float(radii[-1]) / weight if weight > 0 else math.inf
+    mean = sum(one.difference for one in made) / weight if weight > 0 else 0.0
     # A challenger that wants recipes nobody drew has a weight below one per unit: what was seen says less about it.
     seen = min(1.0, drawn / weight) if weight > 0 else 0.0
     return PairedEstimate(
         value=mean,
         low=mean - radius,
         high=mean + radius,
-        standard_error=math.sqrt(times[-1]) / weight if weight > 0 else math.inf,
+        standard_error=math.sqrt(sum(one.squares for one in made)) / weight if weight > 0 else math.inf,
         champion=sum(one.champion for one in made) / weight if weight > 0 else math.nan,
         effective_sample_size=seen * drawn**2 / squares if squares > 0 else 0.0,
         subjects=sum(one.subjects for one in made),
@@ -103,16 +115,23 @@ def accumulate(
     )
 
 
-def _radius(times: Floats, alpha: float, horizon: float, planned: int | None) -> float:
-    """Radius of the sum of differences at the last of `times`, the variances so far."""
-    looks = [look for look in range(len(times)) if times[look] > (times[look - 1] if look else 0.0)]
-    if not looks:
-        return math.inf
-    information = times[looks]
+def _radii(made: Sequence[Increment], alpha: float, horizon: float, planned: int | None) -> Floats:
+    """Radius of the sum of differences after each turn; a turn in which the policies agree is no look."""
+    times = np.cumsum([one.squares for one in made])
+    looked = np.flatnonzero(np.diff(times, prepend=0.0) > 0)
+    if planned is not None:
+        looked = looked[looked < planned]
+    radii = np.full(len(times), math.inf)
+    if not len(looked):
+        return radii
+    information = times[looked]
     if planned is None:
-        # The first turn's variance is the unit of time; any fixed rate gives a valid sequence.
-        return float(sequence_radius(information[-1], mixture_rate(horizon * information[0], alpha), alpha))
-    if len(times) > planned:
-        return math.inf
-    fractions = (np.array(looks) + 1) / planned
-    return float(group_sequential_bounds(information, fractions, alpha)[-1] * math.sqrt(information[-1]))
+        bounds = open_ended_bounds(information, alpha, horizon)
+    else:
+        bounds = group_sequential_bounds(information, (looked + 1) / planned, alpha)
+    radii[looked] = bounds * np.sqrt(information)
+    if planned is None:  # a turn that adds nothing leaves the bound where it was
+        for turn in range(1, len(radii)):
+            if turn not in looked:
+                radii[turn] = radii[turn - 1]
+    return radii

@@ -15,12 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestration.learning.sequential import (
-    crossing_probability,
-    group_sequential_bounds,
-    mixture_rate,
-    sequence_radius,
-)
+from orchestration.learning.sequential import crossing_probability, group_sequential_bounds, open_ended_bounds
 
 if TYPE_CHECKING:
     import polars as pl
@@ -40,8 +35,8 @@ class Design:
     Standard deviations of log rates: `text_spread` of texts by one recipe on one subject, `subject_spread` between the
     subjects of a category, `category_spread` of a recipe's effect between `categories`, as a policy will suspect it.
 
-    `turns` plans the number of looks (group-sequential); None looks for ever, and `horizon` is then the number of
-    turns at which the confidence sequence is tightest.
+    `turns` plans the number of looks (group-sequential); None looks for ever, and half of `alpha` is then
+    spent by the look `horizon`.
     """
 
     base_rate: float
@@ -58,7 +53,7 @@ class Design:
     category_spread: float = 0.15
     alpha: float = 0.05
     turns: int | None = None
-    horizon: float = 10.0
+    horizon: float = 5.0
 
     def __post_init__(self) -> None:
         if not 0 < self.base_rate < 1 or not 0 < self.holdout < 1 or not 0 < self.control_share < 1:
@@ -138,12 +133,12 @@ def turns_to_promote(
     change = favour - 1 / design.recipes
     # The first recipe's advantage that makes `favour` worth `lift` more than even choice, relative to the others.
     gap = lift / (favour[0] - (1 + lift) / design.recipes)
-    if learning:
-        return _first_learned(design, gap, power, most)
     gaps = gap * np.eye(design.recipes)[0]
     variance = float(design.comparison_variance(change, gaps)) / (1 + gap / design.recipes) ** 2
     compared = _first(design, lift, variance, power, most - 1)
-    return None if compared is None else compared + 1
+    if compared is None or not learning:
+        return compared if compared is None else compared + 1
+    return _first_learned(design, gap, power, min(most, 3 * compared + 8))
 
 
 def _first(design: Design, lift: float, variance: float, power: float, most: int) -> int | None:
@@ -164,8 +159,7 @@ def _bounds(design: Design, information: Floats) -> Floats:
     if design.turns is not None:
         looks = np.arange(1, len(information) + 1)
         return group_sequential_bounds(information, looks / design.turns, design.alpha)
-    rate = mixture_rate(design.horizon * information[0], design.alpha)
-    return np.asarray(sequence_radius(information, rate, design.alpha)) / np.sqrt(information)
+    return open_ended_bounds(information, design.alpha, design.horizon)
 
 
 def _first_learned(design: Design, gap: float, power: float, most: int) -> int | None:
@@ -176,12 +170,8 @@ def _first_learned(design: Design, gap: float, power: float, most: int) -> int |
     # A turn measures every recipe on its share of the subjects.
     spread = np.sqrt(design.variances(truth) / (design.subjects * design.briefs / design.recipes))
     measured = np.zeros(shape)
-    total, squares, first = (np.zeros(_FLYWHEELS) for _ in range(3))
-    crossed = np.zeros(_FLYWHEELS, dtype=bool)
-    bounds = None
-    if design.turns is not None:
-        looks = np.arange(1, design.turns + 1)
-        bounds = group_sequential_bounds(looks.astype(float), looks / design.turns, design.alpha)
+    total, squares = np.zeros(_FLYWHEELS), np.zeros(_FLYWHEELS)
+    scores, typical = [], []
     for turn in range(1, most + 1):
         if turn > 1:
             # What is known of a recipe in general, and what may be different in a category.
@@ -194,18 +184,15 @@ def _first_learned(design: Design, gap: float, power: float, most: int) -> int |
             variance = design.comparison_variance(change, truth)
             total += change @ truth + np.sqrt(variance) * rng.standard_normal(_FLYWHEELS)
             squares += variance
-            first = np.where(first == 0, variance, first)
-            if bounds is None:
-                # As sequential.sequence_radius, each flywheel with its own unit of time.
-                rate = mixture_rate(design.horizon, design.alpha) / first
-                log = np.log1p(np.sqrt(squares * rate + 1) / (2 * design.alpha))
-                crossed |= total > np.sqrt(2 * (squares + 1 / rate) * log)
-            elif turn - 1 <= len(bounds):
-                crossed |= total > bounds[turn - 2] * np.sqrt(squares)
-            if crossed.mean() >= power:
-                return turn
+            scores.append(total / np.sqrt(squares))
+            typical.append(float(np.median(squares)))
         measured += truth + spread * rng.standard_normal(shape)
-    return None
+    # One bound for all, at the information that the median flywheel has.
+    looks = min(len(scores), design.turns or most)
+    bounds = _bounds(design, np.array(typical[:looks]))
+    crossed = np.logical_or.accumulate(np.array(scores[:looks]) > bounds[:, None], axis=0).mean(axis=1)
+    enough = np.flatnonzero(crossed >= power)
+    return int(enough[0]) + 2 if len(enough) else None
 
 
 def _thompson(mean: Floats, sd: Floats) -> Floats:

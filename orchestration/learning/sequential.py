@@ -1,7 +1,7 @@
 """Bounds for results that are looked at more than once.
 
-Here: confidence sequences for ever (number of turns not planned), group-sequential bounds (planned), and the
-probability of crossing a bound, which a power calculation needs.
+Here: bounds for looks without end and for a planned number of looks, a confidence sequence for watching at any
+moment, and the probability of crossing a bound, which a power calculation needs.
 Not here: what is estimated (off_policy, comparison) and what follows from a crossing (evidence).
 
 Everywhere a sum S of martingale differences is held against its variance V: V is the "intrinsic time" of the test,
@@ -78,8 +78,20 @@ def group_sequential_bounds(
     """
     times = _increasing(information)
     part = times / times[-1] if fractions is None else np.asarray(fractions, dtype=float)
-    steps = np.diff(spent(part, alpha, spending), prepend=0.0)
-    return _recursion(times, drift=0.0, spend=steps)[0]
+    return _recursion(times, drift=0.0, spend=np.diff(spent(part, alpha, spending), prepend=0.0))[0]
+
+
+def open_ended_bounds(information: Sequence[float] | Floats, alpha: float = 0.05, horizon: float = 5.0) -> Floats:
+    """The z value that each look must exceed, one-sided, when there may always be another look.
+
+    Look k has spent alpha k / (k + horizon): half of it by look `horizon`, all of it never. The bounds hold at all
+    looks at once, so that estimate minus bound is a confidence sequence over the looks. Because only looks cost, they
+    are lower than `sequence_radius` for the first fifty looks (2.4 against 3.5 standard errors at the first).
+    Bounds of earlier looks do not change when a look is added. Source: Lan and DeMets (1983), without an end.
+    """
+    times = _increasing(information)
+    looks = np.arange(1.0, len(times) + 1)
+    return _recursion(times, drift=0.0, spend=np.diff(alpha * looks / (looks + horizon), prepend=0.0))[0]
 
 
 def crossing_probability(
