@@ -127,7 +127,7 @@ def learner(design: Design) -> Callable[[pl.DataFrame], Policy]:
 class Fate:
     """First turn (1, 2, ...) at which each rule would have promoted; 0 for never.
 
-    `ours` is the decision with its bound for ever; `planned` the group-sequential bound where asked for; `either_side`
+    `ours` is the decision with its bound for ever; `planned` the group-sequential bound; `either_side`
     and `above` a z test at 5 % at every turn, two-sided and one-sided.
     """
 
@@ -143,7 +143,6 @@ def fate(
     turns: int,
     rng: np.random.Generator,
     fit: Callable[[pl.DataFrame], Policy],
-    planned: bool = False,
 ) -> Fate:
     """One flywheel, decided upon after every turn as the promotion does."""
     evidence = evidence_of(design, gap, turns, rng)
@@ -152,7 +151,7 @@ def fate(
     course = looks(increments)
     z = np.array([look.value / look.standard_error if look.standard_error > 0 else 0.0 for look in course])
     decided = [decide([enough_overlap(look), better_than_champion(look)]).promoted for look in course]
-    ended = [look.low > 0 for look in looks(increments, planned=len(increments))] if planned else []
+    ended = [look.low > 0 for look in looks(increments, planned=len(increments))]
     return Fate(_turn(decided), _turn(ended), _turn(np.abs(z) > 1.959964), _turn(z > 1.644854))
 
 

@@ -10,6 +10,7 @@ or its information, and S / sqrt(V) is the z statistic of a look.
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -113,6 +114,12 @@ def _increasing(information: Sequence[float] | Floats) -> Floats:
     return times
 
 
+@cache
+def _quadrature(number: int) -> tuple[Floats, Floats]:
+    """Nodes and weights of Gauss and Legendre's rule on [-1, 1]."""
+    return np.polynomial.legendre.leggauss(number)
+
+
 def _recursion(
     times: Floats, drift: float, bounds: Floats | None = None, spend: Floats | None = None
 ) -> tuple[Floats, Floats]:
@@ -120,7 +127,7 @@ def _recursion(
     from scipy.optimize import brentq
     from scipy.special import ndtr
 
-    nodes, weights = np.polynomial.legendre.leggauss(max(64, int(20 * math.sqrt(len(times)))))
+    nodes, weights = _quadrature(max(64, int(20 * math.sqrt(len(times)))))
     limits, first = np.empty(len(times)), np.empty(len(times))
     at, mass, before = np.zeros(1), np.ones(1), 0.0  # where an uncrossed sum is, with what probability, and when
     for look, time in enumerate(times):
