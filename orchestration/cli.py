@@ -1,30 +1,24 @@
 """The command `flywheel`.
 
 Here: commands, their options, and how what they find is printed.
-Not here: the work itself (driver, lineage, report, doctor, reviewing, demo).
+Not here: the work itself (driver, lineage, report, doctor, exporting, demo) and reviewing (cli_review).
 """
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestration.cli_review import review
 from orchestration.settings import Settings
+from orchestration.terminal import console, open_landing, open_warehouse, plain_errors
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.tree import Tree
 
     from orchestration.lineage import Trace
-    from orchestration.resources.landing import Landing
-    from orchestration.resources.warehouse import Warehouse
 
 app = typer.Typer(no_args_is_help=True, help="Turn the generative growth flywheel, and ask it what it did.")
-review = typer.Typer(no_args_is_help=True, help="Decide on what waits for a person.")
 app.add_typer(review, name="review")
-
-Candidate = Annotated[str, typer.Argument(help="Candidate, as `flywheel review list` shows it.")]
-Reason = Annotated[str | None, typer.Option(help="Why, in your words.")]
-Reviewer = Annotated[str | None, typer.Option(help="Who decides; your user name by default. Stored as a pseudonym.")]
 
 
 @app.command()
@@ -38,7 +32,7 @@ def turn(
     from orchestration.driver import Flywheel
 
     wheel = Flywheel(Settings(), tell=lambda line: typer.echo(line))
-    with _plain_errors():
+    with plain_errors():
         if dry_run:
             for line in wheel.plan(key):
                 typer.echo(line)
@@ -55,21 +49,23 @@ def ingest() -> None:
     """Take in every file that has landed."""
     from orchestration.driver import Flywheel
 
-    with _plain_errors():
+    with plain_errors():
         Flywheel(Settings(), tell=lambda line: typer.echo(line)).ingest()
 
 
 @app.command()
 def status() -> None:
     """Print the turns, their lifts over the holdout, and the champions."""
-    from orchestration.report import turn_lines, turn_table
+    from orchestration.report import decision_lines, turn_lines, turn_table
 
-    with _plain_errors():
-        lines = turn_lines(_warehouse())
+    with plain_errors():
+        lines = turn_lines(open_warehouse())
     if not lines:
         typer.echo("No turn has been released yet: `flywheel turn 2026-01-05`, or `make demo`.")
         return
-    _console().print(turn_table(lines, "turns"))
+    console().print(turn_table(lines, "turns"))
+    for reason in decision_lines(lines):
+        typer.echo(reason)
 
 
 @app.command()
@@ -83,8 +79,8 @@ def trace(
     """
     from orchestration.lineage import trace as chain
 
-    with _plain_errors():
-        _console().print(_tree(chain(_warehouse(), identity)))
+    with plain_errors():
+        console().print(_tree(chain(open_warehouse(), identity)))
 
 
 @app.command()
@@ -98,12 +94,88 @@ def doctor() -> None:
     settings = Settings()
     table = Table("check", "", "found", "remedy", show_lines=True)
     failed = False
-    for finding in findings(settings, declared_loops(settings), _landing()):
+    for finding in findings(settings, declared_loops(settings), open_landing()):
         mark = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "fails": "[red]fails[/]"}[finding.state]
         table.add_row(finding.check, mark, finding.found, finding.remedy if finding.state != "ok" else "")
         failed |= finding.state == "fails"
-    _console().print(table)
+    console().print(table)
     raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
+def plan(
+    base_rate: Annotated[float, typer.Option(help="Rewards per unit without the flywheel, such as 0.04.")],
+    units: Annotated[float, typer.Option(help="Units that meet one subject in a turn.")],
+    subjects: Annotated[int, typer.Option(help="Subjects released in a turn.")] = 200,
+    holdout: Annotated[float, typer.Option(help="Share of units that always get the original.")] = 0.10,
+    turns: Annotated[int | None, typer.Option(help="Turns planned; without, the flywheel may look for ever.")] = None,
+    lift: Annotated[list[float] | None, typer.Option(help="Lifts to plan for, such as 0.1; may be repeated.")] = None,
+) -> None:
+    """Say how many turns it takes until an effect can be seen, before a team starts."""
+    from rich.table import Table
+
+    from orchestration.learning.power import Design
+    from orchestration.learning.power import plan as planned
+
+    with plain_errors():
+        design = Design(base_rate=base_rate, subjects=subjects, units=units, holdout=holdout, turns=turns)
+        rows = planned(design, tuple(lift) if lift else (0.05, 0.10, 0.20, 0.30)).to_dicts()
+    table = Table(
+        "true lift",
+        "lift over the holdout is seen",
+        "a better policy is promoted",
+        "one that must learn first",
+        "units",
+    )
+    for row in rows:
+        turns_ = [
+            f"after {row[name]} turn{'s' * (row[name] > 1)}" if row[name] else "not within 2 years of weeks"
+            for name in row
+            if "turns" in name
+        ]
+        table.add_row(f"{row['lift']:.0%}", *turns_, f"{row['units']:,}" if row["units"] else "")
+    console().print(table)
+    typer.echo(
+        "Turns after which the effect is seen with a probability of 80 %, at a one-sided level of 5 % over all looks."
+    )
+
+
+@app.command()
+def rollback(
+    loop: Annotated[str, typer.Argument(help="Loop, such as content.")],
+    reason: Annotated[str, typer.Option(help="Why; kept in the record.")],
+    to: Annotated[
+        str | None, typer.Option(help="Version to return to; the champion before this one by default.")
+    ] = None,
+) -> None:
+    """Take the champion back. The next turn obeys; the record is kept."""
+    from orchestration.champions import roll_back
+    from orchestration.resources.tracking import Tracking
+
+    settings = Settings()
+    with plain_errors():
+        before, after = roll_back(open_warehouse(), Tracking(settings.root, settings.mlflow_ui), loop, reason, to)
+    typer.echo(f"{loop}-policy/{after} is in force from the next turn on, in place of {before}.")
+
+
+@app.command()
+def export(
+    kind: Annotated[str, typer.Argument(help="sft (winners and edits) or dpo (preference pairs).")],
+    loop: Annotated[str, typer.Option(help="Loop.")] = "content",
+    folder: Annotated[str, typer.Option(help="Folder to write to.")] = "exports",
+) -> None:
+    """Write a fine-tuning set as chat-format JSONL; every line is checked first."""
+    from pathlib import Path
+
+    from orchestration.exporting import export as write
+
+    with plain_errors():
+        if kind not in ("sft", "dpo"):
+            raise ValueError(f"{kind!r} is no kind of set: sft or dpo.")
+        made = write(open_warehouse(), loop, kind, Path(folder))  # type: ignore[arg-type]
+    note = "" if made.enough else " The endpoint takes no fewer than 10."
+    audience = " A simulated audience chose them." if made.simulated else ""
+    typer.echo(f"{made.lines} lines in {made.path}.{audience}{note}")
 
 
 @app.command()
@@ -125,8 +197,8 @@ def demo(
     """A real retailer's catalogue, a real model and a simulated audience go through four turns."""
     from orchestration.demo import run_demo
 
-    with _plain_errors():
-        run_demo(Settings(), _console(), turns=turns, products=products, exposures=exposures)
+    with plain_errors():
+        run_demo(Settings(), console(), turns=turns, products=products, exposures=exposures)
 
 
 @app.command()
@@ -137,75 +209,8 @@ def up(
     """Start the Dagster UI, its daemon and the MLflow UI on 127.0.0.1; Ctrl-C ends all of them."""
     from orchestration.serving import serve
 
-    with _plain_errors():
+    with plain_errors():
         raise typer.Exit(serve(Settings(), typer.echo, dagster_port=dagster_port, mlflow_port=mlflow_port))
-
-
-@review.command("list")
-def review_list() -> None:
-    """Print what waits for a person, with what the guards said."""
-    from rich.table import Table
-
-    from orchestration.reviewing import waiting
-
-    with _plain_errors():
-        queue = waiting(_warehouse())
-    if not queue:
-        typer.echo("Nothing waits for a person.")
-        return
-    table = Table("candidate", "turn", "subject", "original", "text", "why it waits", show_lines=True)
-    for row in queue:
-        table.add_row(
-            *(str(row[name] or "") for name in ("candidate_id", "turn", "subject_id", "original", "text", "reason"))
-        )
-    _console().print(table)
-    typer.echo(f"{len(queue)} wait: `flywheel review approve|edit|reject CANDIDATE`.")
-
-
-@review.command()
-def approve(candidate: Candidate, reason: Reason = None, reviewer: Reviewer = None) -> None:
-    """Let a candidate go out as it is, with the next turn."""
-    _decide(candidate, "approve", reason=reason, reviewer=reviewer)
-
-
-@review.command()
-def edit(
-    candidate: Candidate,
-    text: Annotated[str, typer.Option(help="The text to release instead.")],
-    reason: Reason = None,
-    reviewer: Reviewer = None,
-) -> None:
-    """Let a better text go out, with the next turn."""
-    _decide(candidate, "edit", text=text, reason=reason, reviewer=reviewer)
-
-
-@review.command()
-def reject(candidate: Candidate, reason: Reason = None, reviewer: Reviewer = None) -> None:
-    """Keep a candidate from going out."""
-    _decide(candidate, "reject", reason=reason, reviewer=reviewer)
-
-
-def _decide(candidate: str, decision: str, **options: Any) -> None:
-    from orchestration.reviewing import land_decision
-
-    with _plain_errors():
-        path = land_decision(_warehouse(), _landing(), candidate, decision, **options)
-    typer.echo(f"Landed {path.name}; the next turn takes it in.")
-
-
-def _warehouse() -> "Warehouse":
-    from orchestration.resources.warehouse import Warehouse
-
-    settings = Settings()
-    return Warehouse(settings.warehouse_path, settings.lock_timeout_s)
-
-
-def _landing() -> "Landing":
-    from orchestration.resources.landing import Landing
-    from orchestration.resources.pseudonyms import Pseudonyms
-
-    settings = Settings()
-    return Landing(settings.landing, _warehouse(), Pseudonyms.of(settings), settings)
 
 
 def _tree(chain: "Trace") -> "Tree":
@@ -218,24 +223,3 @@ def _tree(chain: "Trace") -> "Tree":
     for step in chain.behind:
         tree.children.append(_tree(step))
     return tree
-
-
-def _console() -> "Console":
-    from rich.console import Console
-
-    return Console(soft_wrap=False)
-
-
-class _plain_errors:
-    """Turns the errors that name a remedy into one message and exit code 1; any other keeps its traceback."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        from orchestration.driver import TurnFailedError
-        from orchestration.resources.warehouse import WarehouseBusyError
-
-        if isinstance(error, TurnFailedError | WarehouseBusyError | ValueError | LookupError | FileNotFoundError):
-            typer.secho(str(error), fg="red", err=True)
-            raise typer.Exit(1) from error

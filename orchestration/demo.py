@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from orchestration.driver import Flywheel
-from orchestration.report import turn_lines, turn_table
+from orchestration.report import decision_lines, turn_lines, turn_table
 from orchestration.resources.warehouse import Warehouse
 from orchestration.settings import Settings
 from orchestration.turns import Turn
@@ -52,6 +52,8 @@ def run_demo(settings: Settings, console: "Console", *, turns: int, products: in
     lines = turn_lines(Warehouse(settings.warehouse_path, settings.lock_timeout_s))
     timed = [{**line, "seconds": round(seconds[line["turn"]], 1)} for line in lines if line["turn"] in seconds]
     console.print(turn_table(timed, f"{turns} turns in {time.monotonic() - started:.0f} s (simulated audience)"))
+    for reason in decision_lines(timed):
+        console.print(reason, highlight=False, markup=False)
     _write_summary(settings, timed)
     console.print(f"Also in {settings.home / SUMMARY}. See all of it: [bold]make up[/].")
 

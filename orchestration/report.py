@@ -57,19 +57,34 @@ def lift_text(line: dict[str, Any]) -> str:
     """Lift over the holdout with its interval, in per cent; says so when the audience is simulated."""
     if line["lift"] is None:
         return "not learned yet" if line["promoted"] is None else "too few rewards"
-    interval = f"{100 * line['lift']:+.1f} % ({100 * line['lift_low']:+.1f} to {100 * line['lift_high']:+.1f})"
-    return f"{interval}, simulated" if line["simulated"] else interval
+    audience = " simulated" if line["simulated"] else ""
+    if line["lift_low"] is None:
+        return f"{100 * line['lift']:+.1f} %{audience}"
+    return f"{100 * line['lift']:+.1f} %{audience}\n({100 * line['lift_low']:+.1f} to {100 * line['lift_high']:+.1f})"
 
 
 def turn_table(lines: list[dict[str, Any]], title: str) -> "Table":
-    """The turns as a table for the terminal."""
+    """The turns as a table for the terminal; the reasons of the decisions are `decision_lines`."""
+    from rich import box
     from rich.table import Table
 
     timed = any("seconds" in line for line in lines)
-    heads = ("turn", "loop", "released", "exposures", "lift over holdout", "champion", "decision", "tokens", "cost")
-    table = Table(*heads, *(("seconds",) if timed else ()), title=title, show_lines=True)
+    table = Table(title=title, box=box.SIMPLE, padding=(0, 1, 0, 0))
+    for head in (
+        "turn",
+        "loop",
+        "released",
+        "exposures",
+        "lift (95 % interval)",
+        "policy",
+        "decision",
+        "tokens",
+        "cost",
+    ):
+        table.add_column(head, no_wrap=True, justify="left" if head in ("turn", "loop", "decision") else "right")
+    if timed:
+        table.add_column("seconds", no_wrap=True, justify="right")
     for line in lines:
-        decision = {None: "", True: "promoted: ", False: "stays: "}[line["promoted"]] + (line["reason"] or "")
         cells = (
             line["turn"],
             line["loop"],
@@ -77,9 +92,14 @@ def turn_table(lines: list[dict[str, Any]], title: str) -> "Table":
             f"{line['exposures']:,}",
             lift_text(line),
             line["champion"],
-            decision,
+            {None: "", True: "promoted", False: "stays"}[line["promoted"]],
             f"{line['tokens']:,}",
             f"${line['cost_usd']:.4f}",
         )
         table.add_row(*cells, *((f"{line['seconds']:.1f}",) if timed else ()))
     return table
+
+
+def decision_lines(lines: list[dict[str, Any]]) -> list[str]:
+    """Why each turn's challenger was promoted or not, a sentence a turn."""
+    return [f"{line['turn']} {line['loop']}: {line['reason']}" for line in lines if line["reason"]]

@@ -310,6 +310,14 @@ _ALL = (
         "mlflow_run_id": ("VARCHAR", "Run of the challenger."),
         "decided_at": ("TIMESTAMP", "When, in UTC."),
     }),
+    Table("rollbacks", "one row per rollback", ("loop", "rolled_back_at"), {
+        "turn": ("DATE", "Newest turn that had been decided on: the turns after it obey the rollback."),
+        "loop": _LOOP,
+        "from_version": ("VARCHAR", "Version that was in force."),
+        "to_version": ("VARCHAR", "Version in force since."),
+        "reason": ("VARCHAR", "Why, in the words of who asked."),
+        "rolled_back_at": ("TIMESTAMP", "When, in UTC."),
+    }),
     Table("promotion_conditions", "one row per turn, loop and condition", ("turn", "loop", "condition"), {
         "turn": _TURN,
         "loop": _LOOP,

@@ -11,6 +11,7 @@ import dagster as dg
 
 from orchestration.assets.challenger import SO_FAR
 from orchestration.assets.stage import key_of, turn_asset
+from orchestration.champions import champion_in_force
 from orchestration.learning.comparison import increment
 from orchestration.learning.policy import Policy
 from orchestration.learning.training import fit_recipes
@@ -27,22 +28,6 @@ DRAWN = """
     where b.loop = $loop and b.turn = $turn and c.status <> 'deferred'
     order by all
 """
-
-
-def champion_in_force(warehouse: Warehouse, loop: str, turn: str) -> str:
-    """Version in force when `turn` was to be learned from: what the last decision before it left, else the first."""
-    decided = warehouse.read(
-        "select champion_after from flywheel.promotions where loop = ? and turn < ? order by turn desc limit 1",
-        [loop, turn],
-    )
-    if not decided.is_empty():
-        return str(decided.item())
-    first = warehouse.read(
-        "select policy_version from flywheel.champions where loop = ? and turn <= ? order by turn limit 1", [loop, turn]
-    )
-    if first.is_empty():
-        raise LookupError(f"No turn of {loop} up to {turn} was produced: run the job `produce` first.")
-    return str(first.item())
 
 
 def comparison_asset(loop: Loop, settings: Settings, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:

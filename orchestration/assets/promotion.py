@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from orchestration.assets.comparison import champion_in_force
 from orchestration.assets.plots import momentum_plot
 from orchestration.assets.stage import MODEL_REGISTRY, POOL, key_of, of_loop, turn_output
+from orchestration.champions import champion_in_force, predecessor, rolled_back_to
 from orchestration.learning.evidence import (
     Condition,
     Decision,
@@ -52,6 +52,10 @@ UNWANTED = """
            sum(units) filter (where is_control)::double as control_units
     from marts.variant_outcomes where loop = $loop and turn <= $turn and outcome = $outcome
     group by turn order by turn
+"""
+UNWANTED_UNDER_CHAMPION = f"""
+    select * from ({UNWANTED})
+    where turn in (select turn from flywheel.champions where loop = $loop and policy_version = $champion)
 """
 MOMENTUM = "select * from marts.momentum where loop = $loop and turn <= $turn order by turn"
 SPLIT = """
@@ -100,13 +104,18 @@ def promotion_asset(loop: Loop, partitions: dg.PartitionsDefinition) -> dg.Asset
         turn = context.partition_key
         champion = champion_in_force(warehouse, loop.name, turn)
         (trained,) = challenger.to_dicts()
-        decision = decide(conditions(warehouse, loop, turn, champion))
-        after = trained["policy_version"] if decision.promoted else champion
+        before = predecessor(warehouse, loop.name, champion, turn)
+        harm = harmed(warehouse, loop, turn, champion) if before else None
+        if harm:
+            decision = Decision(False, f"Rolled back from {champion} to {before}. {harm.detail}", (harm,))
+        else:
+            decision = decide(conditions(warehouse, loop, turn, champion))
+        after = before if harm and before else trained["policy_version"] if decision.promoted else champion
         newest = warehouse.read(
             "select count(*) = 0 from flywheel.promotions where loop = ? and turn > ?", [loop.name, turn]
         ).item()
         if newest:
-            tracking.set_champion(loop.name, after)
+            tracking.set_champion(loop.name, rolled_back_to(warehouse, loop.name, turn) or after)
         context.log.info(decision.reason)
         run_url = dg.UrlMetadataValue(tracking.run_url(loop.name, trained["mlflow_run_id"]))
         yield dg.Output(
@@ -159,6 +168,19 @@ def conditions(warehouse: Warehouse, loop: Loop, turn: str, champion: str) -> li
         ),
         better_than_champion(estimate),
     ]
+
+
+def harmed(warehouse: Warehouse, loop: Loop, turn: str, champion: str) -> Condition | None:
+    """The guardrail that what this champion has released hurts, over the turns that it produced; None if none."""
+    for guardrail in loop.guardrails:
+        named = {"loop": loop.name, "turn": turn, "outcome": guardrail.outcome, "champion": champion}
+        rows = warehouse.read(UNWANTED_UNDER_CHAMPION, named)
+        condition = guardrail_of_release(
+            guardrail.outcome, worsening(*unwanted(rows)), no_worse_than=guardrail.no_worse_than
+        )
+        if len(rows) and not condition.passed:
+            return condition
+    return None
 
 
 def increment_of(row: Mapping[str, Any]) -> Increment:

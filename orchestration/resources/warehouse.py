@@ -82,6 +82,12 @@ class Warehouse:
             counted = connection.execute(f"select count(*) from {table.qualified}{where}", parameters).fetchone()
         return int(counted[0]) if counted else 0
 
+    def append(self, table: Table, rows: "pl.DataFrame") -> None:
+        """Add rows to a table of facts."""
+        with self.transaction() as connection:
+            connection.register("incoming", rows.select(list(table.columns)).to_arrow())
+            connection.execute(f"insert into {table.qualified} select * from incoming")
+
     def _opened(self) -> "duckdb.DuckDBPyConnection":
         import duckdb
 

@@ -1,0 +1,69 @@
+"""The command `flywheel review`: a person decides on what was flagged.
+
+Here: the commands and how the queue is printed.
+Not here: the queue and landing decisions (reviewing), what follows from them (assets.reviews).
+"""
+
+from typing import Annotated, Any
+
+import typer
+
+from orchestration.terminal import console, open_landing, open_warehouse, plain_errors
+
+review = typer.Typer(no_args_is_help=True, help="Decide on what waits for a person.")
+
+Candidate = Annotated[str, typer.Argument(help="Candidate, as `flywheel review list` shows it.")]
+Reason = Annotated[str | None, typer.Option(help="Why, in your words.")]
+Reviewer = Annotated[str | None, typer.Option(help="Who decides; your user name by default. Stored as a pseudonym.")]
+
+
+@review.command("list")
+def review_list() -> None:
+    """Print what waits for a person, with what the guards said."""
+    from rich.table import Table
+
+    from orchestration.reviewing import waiting
+
+    with plain_errors():
+        queue = waiting(open_warehouse())
+    if not queue:
+        typer.echo("Nothing waits for a person.")
+        return
+    table = Table("candidate", "turn", "subject", "original", "text", "why it waits", show_lines=True)
+    for row in queue:
+        table.add_row(
+            *(str(row[name] or "") for name in ("candidate_id", "turn", "subject_id", "original", "text", "reason"))
+        )
+    console().print(table)
+    typer.echo(f"{len(queue)} wait: `flywheel review approve|edit|reject CANDIDATE`.")
+
+
+@review.command()
+def approve(candidate: Candidate, reason: Reason = None, reviewer: Reviewer = None) -> None:
+    """Let a candidate go out as it is, with the next turn."""
+    _decide(candidate, "approve", reason=reason, reviewer=reviewer)
+
+
+@review.command()
+def edit(
+    candidate: Candidate,
+    text: Annotated[str, typer.Option(help="The text to release instead.")],
+    reason: Reason = None,
+    reviewer: Reviewer = None,
+) -> None:
+    """Let a better text go out, with the next turn."""
+    _decide(candidate, "edit", text=text, reason=reason, reviewer=reviewer)
+
+
+@review.command()
+def reject(candidate: Candidate, reason: Reason = None, reviewer: Reviewer = None) -> None:
+    """Keep a candidate from going out."""
+    _decide(candidate, "reject", reason=reason, reviewer=reviewer)
+
+
+def _decide(candidate: str, decision: str, **options: Any) -> None:
+    from orchestration.reviewing import land_decision
+
+    with plain_errors():
+        path = land_decision(open_warehouse(), open_landing(), candidate, decision, **options)
+    typer.echo(f"Landed {path.name}; the next turn takes it in.")

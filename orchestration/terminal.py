@@ -1,0 +1,53 @@
+"""What commands share: where things are kept, the terminal, and errors that a person can read.
+
+Here: opening the warehouse and the landing folder of the settings; printing; turning errors into one message.
+Not here: any command (cli, cli_review).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+from orchestration.settings import Settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from orchestration.resources.landing import Landing
+    from orchestration.resources.warehouse import Warehouse
+
+
+def open_warehouse() -> "Warehouse":
+    from orchestration.resources.warehouse import Warehouse
+
+    settings = Settings()
+    return Warehouse(settings.warehouse_path, settings.lock_timeout_s)
+
+
+def open_landing() -> "Landing":
+    from orchestration.resources.landing import Landing
+    from orchestration.resources.pseudonyms import Pseudonyms
+
+    settings = Settings()
+    return Landing(settings.landing, open_warehouse(), Pseudonyms.of(settings), settings)
+
+
+def console() -> "Console":
+    from rich.console import Console
+
+    return Console()
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Errors that name a remedy become one message and exit code 1; any other keeps its traceback."""
+    from orchestration.driver import TurnFailedError
+    from orchestration.resources.warehouse import WarehouseBusyError
+
+    try:
+        yield
+    except (TurnFailedError, WarehouseBusyError, ValueError, LookupError, FileNotFoundError) as error:
+        typer.secho(str(error), fg="red", err=True)
+        raise typer.Exit(1) from error
