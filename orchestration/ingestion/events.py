@@ -165,16 +165,17 @@ def refused(window: Window) -> list[Statement]:
 def repeated(window: Window, turns: Sequence[date], any_refused: bool) -> list[Statement]:
     """`repeated`: the rows of `arrived` whose event is known, from this file (the first one counts) or from before.
 
-    Hashes find the few rows that may repeat another, and only those are compared: a hash that two events share does
+    Hashes find the few rows that may repeat another, and only those are compared: that two events share a hash does
     no harm. Only the turns that the file touches are looked at.
     """
     but_refused = "anti join (select _line from refused) using (_line)" if any_refused else ""
+    prints = f"select hash(event_id) as print from arrived {but_refused}"
     taken = f"""
-        select _line, turn, event_id, hash(event_id, turn) as print
+        select _line, turn, event_id, hash(event_id) as print
         from (select _line, event_id, {window.turn} as turn from arrived) {but_refused}"""
     stored = f"select turn, event_id from flywheel.events where turn in {_in(turns)}"
     return [
-        (f"create temp table twice as select print from ({taken}) group by print having count(*) > 1", {}),
+        (f"create temp table twice as select print from ({prints}) group by print having count(*) > 1", {}),
         (
             f"""
             create temp table repeated as

@@ -35,6 +35,7 @@ def of_ndjson(columns: Sequence[Column]) -> str:
     """Rows of `lines`, one JSON object each. Keys that no column names are ignored."""
     shape = literal(json.dumps({column.name: "JSON" for column in columns}))
     raw = ", ".join(f"(object.{quoted(column.name)})::varchar as r{index}" for index, column in enumerate(columns))
+    bare = f"regexp_replace(text, '{_JSON_STRING}?', '', 'g')"  # the last string may be open
     values, wrong = _both([(column, *column.from_json(f"r{index}")) for index, column in enumerate(columns)])
     return f"""
     with judged as (
@@ -47,7 +48,8 @@ def of_ndjson(columns: Sequence[Column]) -> str:
             end
         else case {_UNREADABLE}
             when trim(text, ' \t\r\n') = '' then 'empty_line'
-            when ltrim(text, ' \t')[1] = '{{' and rtrim(text, ' \t\r\n')[-1] <> '}}' then 'truncated_json'
+            when ltrim(text, ' \t')[1] = '{{'
+                and length(replace({bare}, '}}', '')) > length(replace({bare}, '{{', '')) then 'truncated_json'
             else 'not_json' end
         end as unread from lines
     ), opened as (

@@ -1,0 +1,96 @@
+"""What becomes of landed decisions: each once, on a candidate that exists, by a reviewer under a pseudonym."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.landed_events import LOOP, NOW, Shop
+from orchestration.resources.landing import FileReport
+from orchestration.resources.pseudonyms import Pseudonyms
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    shop = Shop(tmp_path)
+    with shop.warehouse.connect() as connection:
+        connection.execute("""
+            insert into flywheel.candidates by name
+            select date '2026-01-05' as turn, loop, loop || '-c' || n as candidate_id
+            from range(5) as numbers(n), (values ('content'), ('support')) as loops(loop)""")
+    return shop
+
+
+def decision(number: int, **other: Any) -> dict[str, Any]:
+    moment = datetime(2026, 1, 6, 9) + timedelta(minutes=number)
+    return {
+        "candidate_id": f"content-c{number}",
+        "decision": "approve",
+        "text": None,
+        "reviewer": "jane",
+        "reason": None,
+        "decided_at": moment,
+    } | other
+
+
+def ingest(shop: Shop, *rows: dict[str, Any], name: str = "a") -> FileReport:
+    shop.landing.write("reviews", "content", rows, name)
+    (report,) = shop.landing.ingest_reviews(LOOP, run_id="run", progress=lambda _: None)
+    return report
+
+
+def quarantined(shop: Shop) -> dict[int, str]:
+    return dict(shop.warehouse.read("select line, reason from flywheel.quarantine").iter_rows())
+
+
+def test_a_decision_is_stored_with_its_reviewer_under_a_pseudonym(shop: Shop) -> None:
+    ingest(
+        shop,
+        decision(1, decision="edit", text="Better beans", reason="clearer"),
+        decision(2, decision="reject", text="only edits have a text"),
+    )
+
+    rows = shop.warehouse.read(
+        "select * exclude (review_id, file_hash) from flywheel.landed_reviews order by decided_at"
+    )
+
+    jane = Pseudonyms.of(shop.settings).pseudonym("jane")
+    assert rows.rows() == [
+        ("content", "content-c1", "edit", "Better beans", jane, "clearer", datetime(2026, 1, 6, 9, 1)),
+        ("content", "content-c2", "reject", None, jane, None, datetime(2026, 1, 6, 9, 2)),
+    ]
+
+
+def test_a_decision_counts_once(shop: Shop) -> None:
+    ingest(shop, decision(1), decision(1))
+    report = ingest(shop, decision(1), decision(1, reviewer="john"), name="b")
+
+    assert (report.accepted, report.duplicates) == (1, 1)
+    ids = shop.warehouse.read("select review_id from flywheel.landed_reviews")["review_id"]
+    assert len(ids) == ids.n_unique() == 2
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"candidate_id": "content-c9"}, "unknown_candidate"),
+        ({"candidate_id": "support-c1"}, "unknown_candidate"),
+        ({"candidate_id": ""}, "missing_candidate_id"),
+        ({"decision": "maybe"}, "unknown_decision"),
+        ({"decision": None}, "missing_decision"),
+        ({"decision": "edit"}, "missing_text"),
+        ({"decision": "edit", "text": "  "}, "missing_text"),
+        ({"decision": "edit", "text": "x" * 20_001}, "too_long"),
+        ({"reviewer": None}, "missing_reviewer"),
+        ({"reviewer": ["jane"]}, "wrong_type"),
+        ({"decided_at": None}, "missing_decided_at"),
+        ({"decided_at": "today"}, "bad_timestamp"),
+        ({"decided_at": NOW + timedelta(minutes=6)}, "future_timestamp"),
+    ],
+)
+def test_a_decision_that_cannot_be_obeyed_is_quarantined(shop: Shop, wrong: dict[str, Any], reason: str) -> None:
+    report = ingest(shop, decision(1), decision(2, **wrong))
+
+    assert quarantined(shop) == {2: reason}
+    assert report.accepted == 1
