@@ -1,6 +1,7 @@
 """What becomes of landed events: stored once, in their turn, under a pseudonym."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -245,10 +246,8 @@ def test_an_outcome_need_not_name_its_variant(shop: Shop) -> None:
     (report,) = ingest(shop)
 
     assert report.accepted == 2
-    assert (
-        stored(shop, "variant_id, segment, value, propensity, simulated").rows()
-        == [(None, None, None, None, False)] * 2
-    )
+    unknown = stored(shop, "variant_id, segment, value, propensity, simulated")
+    assert unknown.rows() == [(None, None, None, None, False)] * 2
 
 
 def test_the_sender_may_be_ahead_by_minutes_and_no_more(shop: Shop) -> None:
@@ -307,23 +306,46 @@ def test_nothing_stored_holds_an_identifier(shop: Shop) -> None:
 
     with shop.warehouse.connect() as connection:
         tables = [name for (name,) in connection.execute("select table_name from duckdb_tables()").fetchall()]
-        found = [
-            table
-            for table in tables
-            if connection.execute(
-                f"select count(*) from flywheel.{table} as row where row::varchar like '%jane%'"
-            ).fetchone()
-            != (0,)
-        ]
+        holding = "select count(*) from flywheel.{} as row where row::varchar like '%jane%'"
+        found = {table for table in tables if connection.execute(holding.format(table)).fetchone() != (0,)}
     assert quarantined(shop) == {2: "bad_timestamp", 3: "unknown_event_type", 4: "unknown_variant", 5: "truncated_json"}
-    assert found == []
+    assert found == set()
     kept = [path for path in shop.home.rglob("*") if path.is_file() and shop.settings.landing not in path.parents]
     assert kept
     assert not any(secret.encode() in path.read_bytes() for path in kept)
 
 
+def test_threads_take_a_file_in_once_between_them(shop: Shop) -> None:
+    land(shop, [event(number) for number in range(2_000)])
+    with ThreadPoolExecutor(3) as pool:
+        reports = [report for reports in pool.map(lambda _: ingest(shop), range(3)) for report in reports]
+
+    assert sum(report.accepted for report in reports) == len(stored(shop)) == 2_000
+
+
+@pytest.mark.parametrize(
+    ("moment", "reason"),
+    [
+        ("0000-01-01T00:00:00Z", "before_first_turn"),
+        ("0044-03-15T12:00:00+00:00", "before_first_turn"),
+        ("99999-01-01T00:00:00Z", "future_timestamp"),
+        ("294246-12-31T23:59:59+00:00", "future_timestamp"),
+        ("999999-01-01T00:00:00+00:00", "bad_timestamp"),
+        ("2026-01-06T10:00:00+25:00", "bad_timestamp"),
+        ("2026-01-06T10:00:00 Europe/Berlin", "bad_timestamp"),
+        ("2026-01-06T10:61:00Z", "bad_timestamp"),
+    ],
+)
+def test_moments_at_the_edge_of_what_can_be_are_refused(shop: Shop, moment: str, reason: str) -> None:
+    land(shop, [event(1), event(2, occurred_at=moment)])
+    ingest(shop)
+
+    assert quarantined(shop) == {2: reason}
+
+
 def test_what_reading_needs_for_a_while_is_gone_afterwards(shop: Shop) -> None:
     path = land(shop, [event(1)])
+    (path.parent / ".of a killed process.arrived").mkdir()
     ingest(shop)
 
     assert list(shop.events_folder.iterdir()) == [path]

@@ -27,6 +27,7 @@ _WHOLE = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "US
 _FRACTION = {"FLOAT", "DOUBLE", "DECIMAL"}
 _MOMENT = {"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE"}
 _TEXT = {"VARCHAR", "ENUM", "UUID"}
+_ISO_8601 = r"\d{4,}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?([+-](0\d|1[0-4])(:?\d\d)?)?"
 TYPES: dict[Kind, set[str]] = {
     "text": _TEXT | _WHOLE,
     "scalar": _TEXT | _WHOLE | _FRACTION | _MOMENT | {"BOOLEAN", "DATE"},
@@ -117,9 +118,10 @@ def literal(text: str) -> str:
 
 
 def _moment(text: str) -> str:
-    # A cast to TIMESTAMP ignores an offset, and one to TIMESTAMPTZ costs more: only what does not end in Z needs it.
-    # The first comparison keeps out `infinity` and `epoch`, the length dates without a time.
-    return (
-        f"case when {text} >= '0' and {text} < ':' and length({text}) >= 16 then case when ends_with({text}, 'Z') "
-        f"then try_cast({text} as timestamp) else make_timestamp(epoch_us(try_cast({text} as timestamptz))) end end"
-    )
+    # A cast to TIMESTAMP ignores an offset, and one to TIMESTAMPTZ knows more than ISO 8601: only what does not end in
+    # Z goes there, and is looked at closely before. The first comparison keeps out `infinity` and `epoch`, the length
+    # dates without a time.
+    return f"""case when {text} >= '0' and {text} < ':' and length({text}) >= 16 then
+        case when ends_with({text}, 'Z') then try_cast({text} as timestamp)
+        when regexp_full_match({text}, '{_ISO_8601}') then make_timestamp(epoch_us(try_cast({text} as timestamptz)))
+        end end"""

@@ -49,11 +49,13 @@ def arrive(
 ) -> Iterator[Arrival]:
     """Put the rows of `path` into `arrived`, for as long as the block runs.
 
-    `breaks_in_fields` lets a quoted field of CSV hold line breaks. Raises FileRefusedError when a required column is
-    missing, or missing from every row of NDJSON, and when the file is none of its kind.
+    One block at a time in a folder: it clears away what a killed process has left. `breaks_in_fields` lets a quoted
+    field of CSV hold line breaks. Raises FileRefusedError when a required column is missing, or missing from every row
+    of NDJSON, and when the file is none of its kind.
     """
     scratch = path.with_name(f".{path.name}.arrived")
-    shutil.rmtree(scratch, ignore_errors=True)  # of a process that was killed
+    for left in path.parent.glob(".*.arrived"):  # by a process that was killed
+        shutil.rmtree(left)
     scratch.mkdir()
     try:
         match path.suffix:

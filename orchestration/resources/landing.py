@@ -8,6 +8,7 @@ Not here: reading a file (resources.landed_rows), deciding on its rows (resource
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -28,6 +29,8 @@ from orchestration.settings import Settings
 from orchestration.turns import LENGTHS
 
 __all__ = ["FileReport", "Landing", "LandingResource", "RefusedFilesError"]
+
+_ONE_AT_A_TIME = threading.Lock()
 
 
 def utc_now() -> datetime:
@@ -101,7 +104,9 @@ class Landing:
         folder = self._folder(kind, loop)
         folder.mkdir(parents=True, exist_ok=True)
         target = folder / f"{name.removesuffix('.ndjson')}.ndjson"
-        text = "".join(json.dumps(dict(row), ensure_ascii=False, default=_as_json) + "\n" for row in rows).encode()
+        text = "".join(
+            json.dumps(dict(row), ensure_ascii=False, allow_nan=False, default=_as_json) + "\n" for row in rows
+        ).encode()
         if target.exists():
             if target.read_bytes() == text:
                 return target
@@ -130,12 +135,13 @@ class Landing:
         return reports
 
     def _ingest_file(self, path: Path, intake: Intake, run_id: str, progress: Progress) -> FileReport:
-        """One file, in one transaction: its rows, its quarantine and its entry in the manifest, or nothing at all."""
+        """One file, in one transaction and alone: its rows, its quarantine, its entry in the manifest, or nothing."""
         import duckdb
 
         identity, file_hash = self._identity(path), self._hash_of(path)
         try:
-            with self.warehouse.transaction() as connection:
+            # Another process waits for the warehouse's file, another thread of this one for the lock.
+            with _ONE_AT_A_TIME, self.warehouse.transaction() as connection:
                 if file_hash in manifest.known_contents(connection, intake.kind, intake.loop):
                     return FileReport(
                         identity.name, file_hash, intake.kind, intake.loop, 0, 0, 0, 0, {}, {}, already_ingested=True

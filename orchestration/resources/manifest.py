@@ -104,7 +104,7 @@ def quarantine(
         select $file_hash, $kind, $loop, _line, reason, detail from refused join (
             select unnest($problems::varchar[]) as problem, unnest($reasons::varchar[]) as reason,
                 unnest($details::varchar[]) as detail
-        ) using (problem) order by _line""",
+        ) using (problem)""",
         {
             "file_hash": file_hash,
             "kind": kind,
