@@ -177,7 +177,8 @@ def _drawn(past: pl.DataFrame, now: pl.DataFrame, briefs: pl.DataFrame | None) -
             *keys, units=pl.lit(None, pl.Int64), propensity="propensity", rate=pl.lit(None, pl.Float64)
         )
         rates = pl.concat([rates.with_columns(pl.col("units").cast(pl.Int64)), silent])
-    return rates.filter(pl.col("units").is_null() | (pl.col("units") > 0)).drop("units")
+    observed = rates.filter(pl.col("units").is_null() | (pl.col("units") > 0)).drop("units")
+    return observed.sort(keys)  # so that sums round alike every time
 
 
 def _splits(past: pl.DataFrame, now: pl.DataFrame) -> list[tuple[int | None, pl.DataFrame, pl.DataFrame]]:

@@ -75,6 +75,7 @@ def fit_outcomes(earlier: pl.DataFrame) -> RecipeOutcomes:
                 "category", "subject_id", level=(pl.col("reward") + strength * overall) / (pl.col("units") + strength)
             ),
             on=["category", "subject_id"],
+            maintain_order="left",
         )
         .group_by("recipe_id", maintain_order=True)
         .agg(pl.col("reward").sum(), expected=(pl.col("units") * pl.col("level")).sum())
