@@ -21,7 +21,7 @@ select
     cast(sum(case when share > 0 then 0 else units end) as bigint) as unexpected_units,
     min(case when share > 0 then expected_units end) as least_expected_units,
     case
-        when sum(units) > 0 and sum(case when share > 0 then 1 else 0 end) > 1
+        when sum(case when share > 0 then 1 else 0 end) > 1
             then {{ repeatable(
                 'sum(case when share > 0 then power(units - expected_units, 2) / nullif(expected_units, 0) end)'
             ) }}

@@ -1,0 +1,108 @@
+"""Facts of turns, written straight into a warehouse: what dbt's tests start from.
+
+Here: releases, exposures and outcomes in a line each.
+Not here: how the flywheel comes by them (tests of landing and of whole turns).
+"""
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from orchestration.resources.dbt import Dbt, NodeResult
+from orchestration.resources.warehouse import Warehouse
+from orchestration.tables import TABLES
+
+TURN = "2026-01-05"
+NEXT = "2026-01-12"
+CLICK = ("click", 86_400, True, False, False)
+PURCHASE = ("purchase", 7 * 86_400, False, False, True)
+COMPLAINT = ("complaint", 7 * 86_400, False, True, False)
+
+
+class TurnFacts:
+    """A warehouse with the facts of some turns, and the KPIs that dbt makes of them."""
+
+    def __init__(self, folder: Path, loop: str = "content") -> None:
+        self.loop = loop
+        self.warehouse = Warehouse(folder / "warehouse.duckdb")
+        self.dbt = Dbt(self.warehouse)
+        self.pending: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        self.declare(CLICK, PURCHASE, COMPLAINT)
+
+    def declare(self, *outcomes: tuple[str, int, bool, bool, bool], loop: str | None = None) -> None:
+        columns = ("outcome", "within_s", "is_reward", "is_guardrail", "has_value")
+        rows = [{"loop": loop or self.loop, **dict(zip(columns, outcome, strict=True))} for outcome in outcomes]
+        table = TABLES["outcome_definitions"]
+        self.warehouse.replace(table, table.frame(rows), turn=TURN, loop=loop or self.loop)
+
+    def release(self, subject: str, shares: dict[str, float], *, turn: str = TURN, **given: Any) -> None:
+        """Variants of `subject` with their shares; the one named `original` is the control."""
+        for variant, share in shares.items():
+            control = variant == "original"
+            self.insert(
+                "releases",
+                turn=turn,
+                release_id=f"{subject} in {turn}",
+                subject_id=subject,
+                variant_id=variant,
+                is_control=control,
+                recipe_id=None if control else f"recipe of {variant}",
+                candidate_id=None if control else f"candidate of {variant}",
+                share=share,
+                **{"category": "toys", "format": "headline", "holdout": 0.1, **given},
+            )
+
+    def expose(self, unit: str, subject: str, variant: str, at: str, *, turn: str = TURN, **given: Any) -> None:
+        self.insert(
+            "exposures",
+            turn=turn,
+            exposure_id=f"{unit} {subject} {variant} {at}",
+            subject_id=subject,
+            variant_id=variant,
+            unit_id=unit,
+            occurred_at=at,
+            **{"segment": "new", "in_holdout": False, "simulated": False, **given},
+        )
+
+    def outcome(self, unit: str, subject: str, name: str, at: str, *, turn: str = TURN, **given: Any) -> None:
+        self.insert(
+            "outcomes",
+            turn=turn,
+            outcome=name,
+            subject_id=subject,
+            unit_id=unit,
+            occurred_at=at,
+            **{"outcome_id": f"{unit} {subject} {name} {at}", "simulated": False, **given},
+        )
+
+    def insert(self, table: str, **given: Any) -> None:
+        """A row, written with all others before the next build."""
+        self.pending[table].append({"loop": self.loop, **given})
+
+    def append(self, table: str, rows: pl.DataFrame) -> None:
+        """Many rows at once."""
+        with self.warehouse.connect() as connection:
+            connection.register("incoming", rows.to_arrow())
+            connection.execute(f"insert into flywheel.{table} by name select * from incoming")
+
+    def flush(self) -> None:
+        for table, rows in self.pending.items():
+            columns = {name: [row.get(name) for row in rows] for row in rows for name in row}
+            self.append(table, pl.DataFrame(columns, strict=False))
+        self.pending.clear()
+
+    def build(self, *turns: str, **options: Any) -> list[NodeResult]:
+        self.flush()
+        return self.dbt.build(turns or (TURN,), **options)
+
+    def mart(self, name: str, **where: Any) -> list[dict[str, Any]]:
+        """Rows of a mart in a fixed order."""
+        conditions = " and ".join(f"{column} = ?" for column in where) or "true"
+        query = f"select * from marts.{name} where {conditions} order by all"
+        return self.warehouse.read(query, list(where.values())).to_dicts()
+
+    def only(self, name: str, **where: Any) -> dict[str, Any]:
+        (row,) = self.mart(name, **where)
+        return row
