@@ -62,11 +62,10 @@ def test_an_answer_tells_what_it_cost_and_which_model_wrote_it(settings) -> None
 def test_each_bad_fate_leaves_an_answer_with_its_status(
     server: Loopback, settings, fate: dict, status: str, says: str
 ) -> None:
-    with_luck = settings(request_timeout_s=0.3)
-    ask(with_luck, briefs(1, start=9000))  # what the endpoint can do is known from a better day
+    ask(settings(), briefs(1, start=9000))  # what the endpoint can do is known from a better day
     for name, value in fate.items():
         setattr(server.behaviour, name, value)
-    answers = ask(with_luck, briefs(3))
+    answers = ask(settings(request_timeout_s=0.3 if "hangs" in fate else 60), briefs(3))
     for answer in answers:
         assert answer.status == status
         assert answer.status in STATUSES

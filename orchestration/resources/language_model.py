@@ -69,7 +69,7 @@ class LanguageModel:
         Never raises for what goes wrong with a request or an endpoint: that is a status. Raises EndpointRefused when
         the endpoint is set up wrongly, after a few calls, with every reply kept; running again pays for none twice.
         `progress` gets (answered, all), about once a second and at the end. Raises ValueError when two requests share
-        a brief_id, or a place in a request is not filled.
+        a brief_id, or one has no messages.
         """
         if len({request.brief_id for request in requests}) < len(requests):
             raise ValueError("Two requests share a brief_id: each brief is answered once.")
