@@ -17,6 +17,7 @@ from orchestration.guards import (
     no_personal_data,
     no_profanity,
     on_brand,
+    on_topic,
     read_brand,
     tone,
     well_formed,
@@ -49,6 +50,7 @@ EVERY = (
     distinct(),
     on_brand(),
     tone(),
+    on_topic("type"),
 )
 
 
@@ -118,6 +120,8 @@ def test_length_is_counted_in_words_and_bounded_by_the_format(count):
         "Smooth apple sauce from [brand name].",
         "Smooth {{ facts }} apple sauce.",
         "Apple sauce for lunch. It is good. It is good. It is good.",
+        "Apple sauce, what a lifesaver, what a lifesaver!",
+        "Apple sauce is very, very, very good.",
         "- Smooth apple sauce for lunch.",
         "I'm sorry, I cannot write that.",
         "<p>Smooth apple sauce.</p>",
@@ -146,6 +150,24 @@ def test_the_catalogues_own_spelling_is_left_to_a_person():
     verdict = well_formed()(draft("Try our TRAY PACK/CHOC CHIP COOKIES today.", COOKIES))
     assert verdict.decision == "flag"
     assert "TRAY PACK/CHOC CHIP COOKIES" in verdict.reason
+
+
+def test_a_doubled_word_is_left_to_a_person():
+    assert well_formed()(draft("Apple sauce is an easy, easy choice.")).decision == "flag"
+
+
+@pytest.mark.parametrize(
+    ("text", "decision"),
+    [
+        ("Applesauce for lunch.", "pass"),
+        ("A sauce of one fruit.", "pass"),
+        ("Dish soap for pots, 50 oz.", "flag"),
+        ("Grocery for everyone.", "flag"),
+    ],
+)
+def test_a_text_that_does_not_name_its_subject_waits_for_a_person(text, decision):
+    assert on_topic("type")(draft(text)).decision == decision
+    assert on_topic("type")(draft(text, language="de")).decision == "pass"
 
 
 # --- grounding -------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ Great Expectations has no engine for DuckDB, and a frame of 10 M rows costs it 1
 computes one row of aggregates, which is judged as a frame of one row; rows themselves are judged on a sample.
 """
 
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -144,6 +145,7 @@ def _results(expectations: Sequence[Expectation], frame: "pd.DataFrame") -> dict
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # it would report its use to its makers
     import great_expectations as gx
 
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)  # else it tells of every step it takes
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
     suite = gx.ExpectationSuite(
