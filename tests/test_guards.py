@@ -403,6 +403,14 @@ def test_a_property_that_is_a_fact_may_be_said_and_a_health_claim_never():
     assert on_brand()(draft("It cures colds.", facts)).decision == "block"
 
 
+def test_what_is_no_food_is_never_offered_as_food():
+    bleach = {"category": "household", "type": "liquid bleach"}
+    text = "Try liquid bleach this week. You get a tasty treat."
+    assert on_brand()(draft(text, bleach)).decision == "block"
+    assert on_brand()(draft("Liquid bleach: your easy start to a busy morning", bleach)).decision == "flag"
+    assert on_brand()(draft("Apple sauce is a tasty treat on a busy morning.")).decision == "pass"
+
+
 def test_a_brand_file_of_ones_own_replaces_the_shipped_one(tmp_path):
     path = tmp_path / "brand.toml"
     path.write_text('[[claims]]\nphrases = ["zesty"]\ndecision = "block"\nwhy = "we never say so"\n')

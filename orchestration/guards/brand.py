@@ -18,12 +18,19 @@ SHIPPED = Path(__file__).with_name("brand.toml")
 
 @dataclass(frozen=True)
 class Claims:
-    """Phrases of one kind. `unless_facts_say` lets through what the subject's own facts hold."""
+    """Phrases of one kind. `unless_facts_say` lets through what the subject's own facts hold; with `only_if_facts_say`
+    they are judged for those subjects alone whose facts hold one of its words."""
 
     phrases: tuple[str, ...]
     decision: Decision
     why: str
     unless_facts_say: bool = False
+    only_if_facts_say: tuple[str, ...] = ()
+
+    def concern(self, facts: str) -> bool:
+        """Whether a subject with these facts is judged."""
+        plain = _plain(facts)
+        return not self.only_if_facts_say or any(re.search(_as_pattern(word), plain) for word in self.only_if_facts_say)
 
     @cached_property
     def patterns(self) -> tuple[tuple[str, re.Pattern[str]], ...]:
@@ -49,6 +56,7 @@ class OnBrand:
         found = [
             (claims, phrase)
             for claims in self.claims
+            if claims.concern(facts)
             for phrase in claims.said_in(draft.text)
             if not (claims.unless_facts_say and re.search(_as_pattern(phrase), _plain(facts)))
         ]
@@ -83,15 +91,18 @@ def read_brand(path: Path) -> Mapping[str, object]:
 
 def _claims(entry: Mapping[str, object], number: int) -> Claims:
     phrases, decision, why = entry.get("phrases"), entry.get("decision"), entry.get("why")
-    unknown = set(entry) - {"phrases", "decision", "why", "unless_facts_say"}
+    unknown = set(entry) - {"phrases", "decision", "why", "unless_facts_say", "only_if_facts_say"}
+    about = entry.get("only_if_facts_say", [])
     if not isinstance(phrases, list) or not phrases or not all(isinstance(p, str) and p.strip(" *") for p in phrases):
         raise ValueError(f"[[claims]] number {number}: `phrases` must be a list of words or phrases.")
-    if decision not in _DECISIONS or not isinstance(why, str) or unknown:
+    if decision not in _DECISIONS or not isinstance(why, str) or not isinstance(about, list) or unknown:
         raise ValueError(
-            f"[[claims]] number {number}: needs `decision` (flag or block) and `why`, knows `unless_facts_say`"
+            f"[[claims]] number {number}: needs `decision` (flag or block) and `why`, knows `unless_facts_say` and `only_if_facts_say`"
             f"{f', not {sorted(unknown)}' if unknown else ''}."
         )
-    return Claims(tuple(phrases), _DECISIONS[decision], why.rstrip("."), bool(entry.get("unless_facts_say", False)))
+    return Claims(
+        tuple(phrases), _DECISIONS[decision], why.rstrip("."), bool(entry.get("unless_facts_say", False)), tuple(about)
+    )
 
 
 def _plain(text: str) -> str:
