@@ -97,7 +97,8 @@ def _claims(entry: Mapping[str, object], number: int) -> Claims:
         raise ValueError(f"[[claims]] number {number}: `phrases` must be a list of words or phrases.")
     if decision not in _DECISIONS or not isinstance(why, str) or not isinstance(about, list) or unknown:
         raise ValueError(
-            f"[[claims]] number {number}: needs `decision` (flag or block) and `why`, knows `unless_facts_say` and `only_if_facts_say`"
+            f"[[claims]] number {number}: needs `decision` (flag or block) and `why`, knows "
+            "`unless_facts_say` and `only_if_facts_say`"
             f"{f', not {sorted(unknown)}' if unknown else ''}."
         )
     return Claims(
