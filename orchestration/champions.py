@@ -13,11 +13,11 @@ from orchestration.tables import TABLES
 # After a turn's decision a rollback of the same turn has the last word.
 DECIDED = """
     select champion from (
-        select turn, champion_after as champion, 0 as rank, decided_at as at
+        select turn, champion_after as champion, 0 as rank, decided_at as since
         from flywheel.promotions where loop = $loop and turn < $turn
         union all
         select turn, to_version, 1, rolled_back_at from flywheel.rollbacks where loop = $loop and turn < $turn
-    ) order by turn desc, rank desc, at desc limit 1
+    ) order by turn desc, rank desc, since desc limit 1
 """
 FIRST = """
     select policy_version from flywheel.champions where loop = $loop and turn <= $turn order by turn limit 1

@@ -28,6 +28,7 @@ from tests.wheel import Wheel, copywriter
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE_S = 240
+REPOSITORY = "__repository__"  # how Dagster names the one of a Definitions object
 pytestmark = [pytest.mark.xdist_group("live"), pytest.mark.timeout(900)]
 
 
@@ -104,7 +105,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
 
 
 def test_the_schedule_learns_from_yesterday_and_produces_today(live: Live) -> None:
-    _start_schedule_as_of_last_midnight(live.wheel)
+    _start_schedule_as_of_last_midnight(live)
     today = datetime.now(UTC).date()
     wanted = [("learn", (today - timedelta(days=1)).isoformat()), ("produce", today.isoformat())]
     _wait(lambda: _done(live, "learn") and _done(live, "produce"), "learn and produce succeed", live)
@@ -125,7 +126,7 @@ def test_late_events_bring_a_backfill_of_learn_and_of_nothing_else(live: Live) -
     for sensor in ("landed_files", "late_events"):
         started = live.graphql(
             "mutation($s:SensorSelector!){startSensor(sensorSelector:$s){__typename ... on PythonError{message}}}",
-            s={"repositoryName": "__repository__", "repositoryLocationName": "flywheel", "sensorName": sensor},
+            s={"repositoryName": REPOSITORY, "repositoryLocationName": "flywheel", "sensorName": sensor},
         )
         assert started["startSensor"]["__typename"] == "Sensor", started
     released = live.wheel.table("releases")
@@ -174,30 +175,22 @@ def _wheel(home: Path, server: Loopback, first: date) -> Wheel:
     return wheel
 
 
-def _start_schedule_as_of_last_midnight(wheel: Wheel) -> None:
-    """Switch the schedule on as if it had been switched on yesterday evening, so that its daemon owes one tick."""
-    from dagster._core.remote_representation.external import RemoteSchedule  # noqa: F401 -- pins the private module
-    from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, ScheduleInstigatorData
-    from dagster._core.workspace.load import load_workspace_process_context_from_yaml_paths
+def _start_schedule_as_of_last_midnight(live: Live) -> None:
+    """Switch the schedule on, as if that had been yesterday evening: its daemon owes the tick of last midnight."""
+    from dagster._core.definitions.run_request import InstigatorType
+    from dagster._core.scheduler.instigation import ScheduleInstigatorData
 
-    os.environ["DAGSTER_HOME"] = str(wheel.settings.dagster_home)
-    os.environ["FLYWHEEL_HOME"] = str(wheel.home)
-    midnight = Turn.containing(datetime.now(UTC), wheel.settings).start
-    with (
-        dg.DagsterInstance.get() as instance,
-        load_workspace_process_context_from_yaml_paths(instance, [str(ROOT / "workspace.yaml")]) as process,
-    ):
-        context = process.create_request_context()
-        location = context.get_code_location("flywheel")
-        schedule = next(iter(location.get_repositories().values())).get_schedule("turn_the_wheel")
-        instance.add_instigator_state(
-            InstigatorState(
-                schedule.get_remote_origin(),
-                schedule.schedule_type,
-                InstigatorStatus.RUNNING,
-                ScheduleInstigatorData(schedule.cron_schedule, midnight.timestamp() - 3600),
-            )
-        )
+    started = live.graphql(
+        "mutation($s:ScheduleSelector!){startSchedule(scheduleSelector:$s){__typename ... on PythonError{message}}}",
+        s={"repositoryName": REPOSITORY, "repositoryLocationName": "flywheel", "scheduleName": "turn_the_wheel"},
+    )
+    assert started["startSchedule"]["__typename"] == "ScheduleStateResult", started
+    midnight = Turn.containing(datetime.now(UTC), live.wheel.settings).start
+    os.environ["DAGSTER_HOME"] = str(live.wheel.settings.dagster_home)
+    with dg.DagsterInstance.get() as instance:
+        (state,) = instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE)
+        since = ScheduleInstigatorData(state.instigator_data.cron_schedule, midnight.timestamp() - 3600)
+        instance.update_instigator_state(state.with_data(since))
 
 
 def _done(live: Live, half: str) -> bool:
