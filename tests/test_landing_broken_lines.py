@@ -146,14 +146,12 @@ def test_every_row_read_is_accepted_repeated_or_quarantined(shops: Path, files: 
     """Whatever lands, in whatever files: the parts add up, and an event is stored once."""
     shop = Shop(shops / str(len(list(shops.iterdir())))).release(FIRST, SECOND, subjects=9)
     contents = {b"".join(lines) for lines in files}
-    keys = ("event_id", "event_type", "loop", "subject_id", "unit_id", "occurred_at")
-    whole = as_ndjson([event(0)]) if contents else b""  # no file lacks a column in every row
+    whole = as_ndjson([event(0)])  # so that no file lacks a column in every row
     for number, content in enumerate(sorted(contents)):
         (shop.events_folder / f"{number}.ndjson").write_bytes(content + whole)
 
     reports = ingest(shop)
 
-    assert all(key in event(0) for key in keys)
     manifest = shop.warehouse.read("select rows_read, accepted, duplicates, quarantined from flywheel.landed_files")
     assert len(manifest) == len(reports) == len(contents)
     for read, accepted, duplicates, refused in manifest.iter_rows():

@@ -72,17 +72,18 @@ def arrive(
         shutil.rmtree(scratch)
 
 
-def schema_problem(connection: "duckdb.DuckDBPyConnection", path: Path, columns: Sequence[Column]) -> str | None:
+def schema_problem(path: Path, columns: Sequence[Column]) -> str | None:
     """What `arrive` would refuse the file for, from its header or, for NDJSON, its first rows; None when nothing."""
     try:
         match path.suffix:
             case ".parquet":
-                types = _types(connection, path)
+                with _in_memory() as connection:
+                    types = _types(connection, path)
                 return rows.changed_schema(columns, list(types), types)
             case ".csv":
                 return rows.changed_schema(columns, rows.header_of(first_line(path)))
             case ".ndjson":
-                found = _keys(connection, path)
+                found = _keys(path)
                 return rows.changed_schema(columns, found) if found else None
     except FileRefusedError as refusal:
         return str(refusal)
@@ -93,7 +94,7 @@ def is_damaged(path: Path) -> bool:
     """Whether a Parquet file cannot be read to its end."""
     import duckdb
 
-    with duckdb.connect() as connection:
+    with _in_memory() as connection:
         try:
             connection.execute("select bit_xor(hash(file)) from read_parquet($path) as file", {"path": str(path)})
         except duckdb.Error:
@@ -119,7 +120,7 @@ def _csv(
     header = rows.header_of(first_line(path))
     _refuse(rows.changed_schema(columns, header))
     if not breaks_in_fields:
-        _arrive_by_slab(connection, path, scratch, columns, rows.of_csv(columns, header), progress)
+        _through_parquet(connection, path, scratch, columns, rows.of_csv(columns, header), progress)
         return header
     connection.execute("create temp table texts (line bigint, text varchar)")
     for slab in slabs(path):
@@ -138,8 +139,8 @@ def _ndjson(
     columns: Sequence[Column],
     progress: Progress,
 ) -> list[str]:
-    _arrive_by_slab(connection, path, scratch, columns, rows.of_ndjson(columns), progress)
-    found = _keys(connection, path)
+    _through_parquet(connection, path, scratch, columns, rows.of_ndjson(columns), progress)
+    found = _keys(path)
     if found:
         counted = ", ".join(f"count({quoted(column.name)})" for column in columns)
         counts = connection.execute(f"select {counted} from arrived").fetchone() or ()
@@ -148,7 +149,7 @@ def _ndjson(
     return found
 
 
-def _arrive_by_slab(
+def _through_parquet(
     connection: "duckdb.DuckDBPyConnection",
     path: Path,
     scratch: Path,
@@ -156,35 +157,46 @@ def _arrive_by_slab(
     select: str,
     progress: Progress,
 ) -> None:
+    """Make `arrived` of `select` over the file's `lines`, one part a slab."""
     read = 0
     parts: list[str] = []
-    for slab in slabs(path):
-        part = literal(str(scratch / f"{len(parts)}.parquet"))
-        connection.register("lines", slab)
-        connection.execute(f"copy ({select}) to {part} (format parquet)")
-        connection.unregister("lines")
-        parts.append(part)
-        read += slab.num_rows
-        progress(f"{path.name}: {read:,} lines read")
+    # Not on the warehouse's connection: what is registered in a transaction is held in memory until it ends.
+    with _in_memory() as reader:
+        for slab in slabs(path):
+            part = literal(str(scratch / f"{len(parts)}.parquet"))
+            reader.register("lines", slab)
+            reader.execute(f"copy ({select}) to {part} (format parquet)")
+            reader.unregister("lines")
+            parts.append(part)
+            read += slab.num_rows
+            progress(f"{path.name}: {read:,} lines read")
     if parts:
         connection.execute(f"create temp view arrived as from read_parquet([{', '.join(parts)}])")
     else:
         connection.execute(rows.none(columns))
 
 
-def _keys(connection: "duckdb.DuckDBPyConnection", path: Path) -> list[str]:
+def _keys(path: Path) -> list[str]:
     """Keys of the objects at the start of the file."""
     slab = next(slabs(path, chunks=1), None)
     if slab is None:
         return []
-    connection.register("lines", slab)
-    keys = connection.execute(f"""
-        select distinct unnest(json_keys(text)) as key from (
-            select text from lines where case when json_valid(text) then json_type(text) = 'OBJECT' else false end
-            limit {_SAMPLE}
-        ) order by key""").fetchall()
-    connection.unregister("lines")
+    with _in_memory() as reader:
+        reader.register("lines", slab)
+        keys = reader.execute(f"""
+            select distinct unnest(json_keys(text)) as key from (
+                select text from lines where case when json_valid(text) then json_type(text) = 'OBJECT' else false end
+                limit {_SAMPLE}
+            ) order by key""").fetchall()
     return [key for (key,) in keys]
+
+
+def _in_memory() -> "duckdb.DuckDBPyConnection":
+    import duckdb
+
+    connection = duckdb.connect(config={"preserve_insertion_order": False})  # rows carry their line
+    connection.execute("set timezone = 'UTC'")
+    return connection
 
 
 def _types(connection: "duckdb.DuckDBPyConnection", path: Path) -> dict[str, str]:
