@@ -154,6 +154,7 @@ def test_estimates_follow_the_unit_of_the_reward_and_the_order_of_rows_does_not_
     assert (scaled.value, scaled.low, scaled.high) == pytest.approx(
         (scale * plain.value, scale * plain.low, scale * plain.high)
     )
+    assert plain.kept is None if method != "dr_shrinkage" else 0 <= plain.kept <= 1
     if method in ("snips", "dm", "dr_shrinkage"):  # the others see a shift wherever the weights do not average 1
         moved = evaluate(method, **log | {"rewards": log["rewards"] + shift, "predicted": log["predicted"] + shift})
         assert moved.value == pytest.approx(plain.value + shift)

@@ -27,7 +27,7 @@ class Estimate:
 
     `effective_sample_size` is how many decisions of its own the target would need to know as much (Kish 1965), in
     clusters where there are any; `effective_rewards` how many of these would carry an uncommon reward, such as a
-    click. `shrinkage` is the parameter that `dr_shrinkage` chose, infinite for plain DR.
+    click. `kept` is the share of importance weight that `dr_shrinkage` used: 1 is DR, 0 the model alone.
     """
 
     value: float
@@ -38,7 +38,7 @@ class Estimate:
     effective_rewards: float
     n: int
     method: Method
-    shrinkage: float | None = None
+    kept: float | None = None
 
 
 class NotEnoughOverlap(ValueError):
@@ -84,7 +84,7 @@ def evaluate(
     rows = np.arange(len(log.rewards))
     weights = log.target[rows, log.chosen] / log.propensities
     size, uncommon = _overlap(weights, log.rewards, log.clusters, minimum_sample, minimum_rewards)
-    shrinkage = None
+    kept = None
     if log.predicted is None:
         scores = weights * log.rewards
         value = float(scores.mean())
@@ -97,7 +97,7 @@ def evaluate(
         scores = model + weights * residuals
         value = float(model.mean() if method == "dm" else scores.mean())
         if method == "dr_shrinkage":
-            value, shrinkage = _shrunken(model, weights, residuals, log.clusters)
+            value, kept = _shrunken(model, weights, residuals, log.clusters)
     interval = mean_interval(scores, log.clusters, level)
     return Estimate(
         value=value,
@@ -108,31 +108,36 @@ def evaluate(
         effective_rewards=uncommon,
         n=len(rows),
         method=method,
-        shrinkage=shrinkage,
+        kept=kept,
     )
 
 
 def _shrunken(model: Floats, weights: Floats, residuals: Floats, clusters: NDArray | None) -> tuple[float, float]:
-    """The shrunken value with the least estimated mean squared error, and its parameter.
+    """The shrunken value, averaged over amounts of shrinkage by their estimated error; and the share of weight kept.
 
     Weights are clipped (pessimistic) or damped (optimistic shrinkage of Su et al., section 3) at twenty of their own
     quantiles, from all of them (DR) to none (the model), and self-normalised: residuals then need not average zero,
-    and a poor model costs little. The bias is the distance to plain DR, squared, plus that distance's own variance: an
-    estimate that is small by chance then does not win.
+    and a poor model costs little. The squared bias of each is its distance to DR, squared, plus three times that
+    distance's own variance, so that what is close by chance does not win. Averaging with exponential weights (Leung and
+    Barron 2006) instead of taking the least saves most of the error that choosing adds.
     """
     used = weights[weights > 0]
-    tried = [(np.inf, weights)]
+    tried = [weights]
     for edge in np.unique(np.quantile(used, np.linspace(0.05, 1, 20))):
-        tried.append((float(edge), np.minimum(weights, edge)))
-        tried.append((float(edge) ** 2, edge**2 * weights / (weights**2 + edge**2)))
+        tried.append(np.minimum(weights, edge))
+        tried.append(edge**2 * weights / (weights**2 + edge**2))
     base, scores = _normalised(model, weights, residuals)
-    best = (np.inf, 0.0, 0.0)
-    for parameter, shrunk in [*tried, (0.0, None)]:
-        value, own = (float(model.mean()), model) if shrunk is None else _normalised(model, shrunk, residuals)
-        error = _variance(own, clusters) + (value - base) ** 2 + _variance(own - scores, clusters)
-        if error < best[0]:
-            best = (error, value, parameter)
-    return best[1], best[2]
+    made = [(*_normalised(model, shrunk, residuals), float(shrunk.mean() / weights.mean())) for shrunk in tried]
+    made.append((float(model.mean()), model, 0.0))
+    values, kept = np.array([one[0] for one in made]), np.array([one[2] for one in made])
+    spread = np.array([_variance(own, clusters) for _, own, _ in made])
+    doubt = np.array([_variance(own - scores, clusters) for _, own, _ in made])
+    errors = spread + (values - base) ** 2 + 3 * doubt
+    if spread[0] == 0:
+        return base, 1.0
+    trust = np.exp(-(errors - errors.min()) / (0.2 * spread[0]))
+    trust /= trust.sum()
+    return float(trust @ values), float(trust @ kept)
 
 
 def _normalised(model: Floats, weights: Floats, residuals: Floats) -> tuple[float, Floats]:
