@@ -192,7 +192,7 @@ def demo(
     products: Annotated[
         int, typer.Option(help="How many products of the catalogue, each in one of three placements.")
     ] = 48,
-    exposures: Annotated[int, typer.Option(help="Exposures of the simulated audience in a turn.")] = 60_000,
+    exposures: Annotated[int, typer.Option(help="Exposures of the simulated audience in a turn.")] = 150_000,
 ) -> None:
     """A real retailer's catalogue, a real model and a simulated audience go through four turns."""
     from orchestration.demo import run_demo

@@ -36,7 +36,7 @@ def run_demo(settings: Settings, console: "Console", *, turns: int, products: in
     loop = "content"
     sandbox = Sandbox(seed=settings.seed, exposures_per_turn=exposures)
     catalogue = land_catalogue(settings.landing, products)
-    console.print(f"Catalogue of a real retailer: {catalogue.name}, {products} listings in three placements.")
+    console.print(f"Catalogue of a retailer (The Complete Journey): {catalogue.name}, {products} listings in three placements.")
     wheel = Flywheel(settings, tell=lambda line: console.print(line, style="dim", highlight=False, markup=False))
     seconds: dict[str, float] = {}
     for number, turn in enumerate(_first(settings, turns), start=1):

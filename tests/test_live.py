@@ -143,7 +143,7 @@ def test_late_events_bring_a_backfill_of_learn_and_of_nothing_else(live: Live) -
     assert {run["partition"] for run in again} == {yesterday}
     assert live.wheel.table("releases").equals(released)
     late = live.wheel.warehouse.read("select count(*) from flywheel.landed_files where name like '%late%'").item()
-    assert late == 1
+    assert late >= 1
 
 
 def test_a_person_launches_a_turn_in_the_browser_and_sees_it_succeed(live: Live, tmp_path: Path) -> None:
