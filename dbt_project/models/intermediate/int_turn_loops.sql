@@ -1,3 +1,5 @@
+{{ config(materialized='view') }}
+
 with released as (
     select distinct turn, loop, turn_loop_key, holdout from {{ ref('int_released_variants') }}
 ),
