@@ -12,6 +12,8 @@ DAGSTER_YAML = """\
 # Laid here by the flywheel. Change it freely: it is written once.
 telemetry:
   enabled: false
+nux:
+  enabled: false # no sign-up dialogue at the first visit
 concurrency:
   pools:
     granularity: run

@@ -154,9 +154,9 @@ def test_a_person_launches_a_turn_in_the_browser_and_sees_it_succeed(live: Live,
         browser = playwright.chromium.launch(executable_path=_browser(), args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport={"width": 1500, "height": 950})
         page.goto(f"{live.address}/locations/flywheel/jobs/produce")
-        page.get_by_text("content", exact=False).first.wait_for(timeout=60_000)
-        page.get_by_role("button", name="Materialize all").click()
-        page.get_by_role("button", name="Launch 1 run").click(timeout=30_000)
+        page.get_by_role("button", name="Materialize all").click(timeout=120_000)
+        page.get_by_role("button", name="Latest", exact=True).click(timeout=60_000)
+        page.get_by_role("button", name="Launch 1 run").click(timeout=60_000)
         _wait(lambda: {run["runId"] for run in live.runs()} - before, "the run is launched", live)
         (launched,) = [run for run in live.runs() if run["runId"] not in before]
         page.goto(f"{live.address}/runs/{launched['runId']}")
