@@ -102,7 +102,7 @@ def test_a_wrong_declaration_names_what_is_wrong(difference: dict[str, object], 
     "shares", [{"floor": 0.0}, {"floor": 0.3, "control": 0.2}, {"holdout": 1.0}, {"control": 0.98}]
 )
 def test_shares_that_cannot_be_given_are_refused(shares: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="floor|exceed"):
+    with pytest.raises(ValueError, match=r"floor|exceed"):
         Allocation(**shares)  # type: ignore[arg-type]
 
 
