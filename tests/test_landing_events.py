@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.landed_events import FIRST, LOOP, LOOPS, NOW, SECOND, THIRD, Event, Shop, as_ndjson, event
 from orchestration.learning.assignment import in_holdout
-from orchestration.resources.landing import FileReport
+from orchestration.resources.landing import FileReport, Landing
 from orchestration.resources.pseudonyms import Pseudonyms
 
 
@@ -209,8 +209,7 @@ def test_late_rows_go_to_the_turn_that_they_belong_to(shop: Shop) -> None:
 def test_turns_may_be_days(tmp_path: Path) -> None:
     shop = Shop(tmp_path).release("2026-01-06", "2026-01-07")
     settings = shop.settings.model_copy(update={"cadence": "daily"})
-    landing = shop.landing
-    landing._settings = settings
+    landing = Landing(settings.landing, shop.warehouse, Pseudonyms.of(settings), settings, now=lambda: NOW)
     land(shop, [event(1, occurred_at="2026-01-06T23:59:59Z"), event(2, occurred_at="2026-01-07T00:00:00Z")])
 
     (report,) = landing.ingest_events(loops=LOOPS, run_id="run", progress=lambda _: None)
