@@ -1,7 +1,7 @@
 """Events: which are refused, which are known already, and how the rest is stored.
 
 Here: the statements over `arrived` that decide on every row, for all loops at once.
-Not here: reading files (rows), the order and the transaction of the statements (resources.landing_events).
+Not here: reading files (rows), the order and the transaction of the statements (resources.intake).
 """
 
 import math
