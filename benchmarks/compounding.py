@@ -44,8 +44,8 @@ def course(world: World, seed: int, turns: int = TURNS, exposures: int = EXPOSUR
     """Turn a new wheel in a home of its own."""
     logging.disable(logging.WARNING)
     from benchmarks.instant_model import InstantLanguageModel
+    from orchestration.commands.report import turn_lines
     from orchestration.driver import Flywheel
-    from orchestration.report import turn_lines
     from orchestration.resources.warehouse import Warehouse
     from orchestration.settings import Settings
     from orchestration.turns import Turn

@@ -1,21 +1,21 @@
 """The command `flywheel`.
 
 Here: commands, their options, and how what they find is printed.
-Not here: the work itself (driver, lineage, report, doctor, exporting, demo) and reviewing (cli_review).
+Not here: the work itself (driver, commands).
 """
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestration.cli_review import review
+from orchestration.commands.review import review
+from orchestration.commands.terminal import console, open_landing, open_warehouse, plain_errors
 from orchestration.settings import Settings
-from orchestration.terminal import console, open_landing, open_warehouse, plain_errors
 
 if TYPE_CHECKING:
     from rich.tree import Tree
 
-    from orchestration.lineage import Trace
+    from orchestration.commands.lineage import Trace
 
 app = typer.Typer(no_args_is_help=True, help="Turn the generative growth flywheel, and ask it what it did.")
 app.add_typer(review, name="review")
@@ -56,7 +56,7 @@ def ingest() -> None:
 @app.command()
 def status() -> None:
     """Print the turns, their lifts over the holdout, and the champions."""
-    from orchestration.report import decision_lines, turn_lines, turn_table
+    from orchestration.commands.report import decision_lines, turn_lines, turn_table
 
     with plain_errors():
         lines = turn_lines(open_warehouse())
@@ -77,7 +77,7 @@ def trace(
     An identity is any of the warehouse, `content-policy/3` for a policy, or a KPI row such as
     `momentum/content/2026-01-12` or `variant_readouts/content/2026-01-12/SUBJECT/VARIANT`.
     """
-    from orchestration.lineage import trace as chain
+    from orchestration.commands.lineage import trace as chain
 
     with plain_errors():
         console().print(_tree(chain(open_warehouse(), identity)))
@@ -88,8 +88,8 @@ def doctor() -> None:
     """Check the set-up, and name the remedy for whatever is wrong. Changes nothing; exits 1 if a turn cannot run."""
     from rich.table import Table
 
+    from orchestration.commands.doctor import findings
     from orchestration.definitions import declared_loops
-    from orchestration.doctor import findings
 
     settings = Settings()
     table = Table("check", "", "found", "remedy", show_lines=True)
@@ -167,7 +167,7 @@ def export(
     """Write a fine-tuning set as chat-format JSONL; every line is checked first."""
     from pathlib import Path
 
-    from orchestration.exporting import export as write
+    from orchestration.commands.exporting import export as write
 
     with plain_errors():
         if kind not in ("sft", "dpo"):
@@ -195,7 +195,7 @@ def demo(
     exposures: Annotated[int, typer.Option(help="Exposures of the simulated audience in a turn.")] = 150_000,
 ) -> None:
     """A real retailer's catalogue, a real model and a simulated audience go through four turns."""
-    from orchestration.demo import run_demo
+    from orchestration.commands.demo import run_demo
 
     with plain_errors():
         run_demo(Settings(), console(), turns=turns, products=products, exposures=exposures)
@@ -207,7 +207,7 @@ def up(
     mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow UI.")] = 5000,
 ) -> None:
     """Start the Dagster UI, its daemon and the MLflow UI on 127.0.0.1; Ctrl-C ends all of them."""
-    from orchestration.serving import serve
+    from orchestration.commands.serving import serve
 
     with plain_errors():
         raise typer.Exit(serve(Settings(), typer.echo, dagster_port=dagster_port, mlflow_port=mlflow_port))

@@ -53,8 +53,8 @@ class Flywheel:
 
     def plan(self, turn: str) -> Iterator[str]:
         """What producing the turn would ask of the model, a line a loop; nothing is asked or written."""
+        from orchestration.commands.dry_run import planned_calls
         from orchestration.definitions import declared_loops
-        from orchestration.dry_run import planned_calls
         from orchestration.resources.language_model import LanguageModel
         from orchestration.resources.tracking import Tracking
         from orchestration.resources.warehouse import Warehouse

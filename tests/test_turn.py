@@ -6,10 +6,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from orchestration.commands.lineage import leaves, trace
+from orchestration.commands.reviewing import land_decision, waiting
 from orchestration.driver import TurnFailedError
-from orchestration.lineage import leaves, trace
 from orchestration.resources.language_model import LanguageModel
-from orchestration.reviewing import land_decision, waiting
 from orchestration.settings import Settings
 from tests.loopback import Behaviour, serve
 from tests.wheel import FIRST, SECOND, Wheel, copywriter

@@ -15,7 +15,7 @@ _HEAD = (
 
 def sources_yaml() -> str:
     """Every declared table as a dbt source: grain, key, columns, types, meanings."""
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     source = {
         "name": SCHEMA,

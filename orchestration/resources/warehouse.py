@@ -66,7 +66,8 @@ class Warehouse:
         """Put `rows` in the place of the partition's rows, in one transaction; how many there are now.
 
         `rows` is a frame, or a SELECT that the warehouse runs itself, for partitions that need not pass through
-        Python. A table without turns is replaced for the loop alone. Raises ValueError naming the columns when a frame has not exactly those of the table.
+        Python. A table without turns is replaced for the loop alone. Raises ValueError naming the columns when a
+        frame has not exactly those of the table.
         """
         where, parameters = _partition(table, turn, loop)
         columns = ", ".join(table.columns)

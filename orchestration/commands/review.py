@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from orchestration.terminal import console, open_landing, open_warehouse, plain_errors
+from orchestration.commands.terminal import console, open_landing, open_warehouse, plain_errors
 
 review = typer.Typer(no_args_is_help=True, help="Decide on what waits for a person.")
 
@@ -22,7 +22,7 @@ def review_list() -> None:
     """Print what waits for a person, with what the guards said."""
     from rich.table import Table
 
-    from orchestration.reviewing import waiting
+    from orchestration.commands.reviewing import waiting
 
     with plain_errors():
         queue = waiting(open_warehouse())
@@ -62,7 +62,7 @@ def reject(candidate: Candidate, reason: Reason = None, reviewer: Reviewer = Non
 
 
 def _decide(candidate: str, decision: str, **options: Any) -> None:
-    from orchestration.reviewing import land_decision
+    from orchestration.commands.reviewing import land_decision
 
     with plain_errors():
         path = land_decision(open_warehouse(), open_landing(), candidate, decision, **options)

@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from orchestration.commands.report import decision_lines, turn_lines, turn_table
 from orchestration.driver import Flywheel
-from orchestration.report import decision_lines, turn_lines, turn_table
 from orchestration.resources.warehouse import Warehouse
 from orchestration.settings import Settings
 from orchestration.turns import Turn
@@ -36,7 +36,9 @@ def run_demo(settings: Settings, console: "Console", *, turns: int, products: in
     loop = "content"
     sandbox = Sandbox(seed=settings.seed, exposures_per_turn=exposures)
     catalogue = land_catalogue(settings.landing, products)
-    console.print(f"Catalogue of a retailer (The Complete Journey): {catalogue.name}, {products} listings in three placements.")
+    console.print(
+        f"Catalogue of a retailer (The Complete Journey): {catalogue.name}, {products} listings in three placements."
+    )
     wheel = Flywheel(settings, tell=lambda line: console.print(line, style="dim", highlight=False, markup=False))
     seconds: dict[str, float] = {}
     for number, turn in enumerate(_first(settings, turns), start=1):

@@ -17,7 +17,7 @@ from pathlib import Path
 from orchestration.home import prepare_home
 from orchestration.settings import Settings
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
 PATIENCE_S = 120.0
 

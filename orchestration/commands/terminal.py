@@ -1,7 +1,7 @@
 """What commands share: where things are kept, the terminal, and errors that a person can read.
 
 Here: opening the warehouse and the landing folder of the settings; printing; turning errors into one message.
-Not here: any command (cli, cli_review).
+Not here: any command (cli, review).
 """
 
 from collections.abc import Iterator
