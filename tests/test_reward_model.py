@@ -49,7 +49,7 @@ def test_the_card_says_what_it_saw_and_what_it_is_worth_on_held_out_subjects():
     assert card["held_out_subjects"]["low"] > 0.6
     assert card["held_out_turns"]["low"] > 0.5
     assert next(iter(card["strongest_features"])) == FEATURE_NAMES[3]
-    assert set(card["weak_where"]) == {"short texts", "middle texts", "long texts"}
+    assert {"short texts", "long texts", "few rewards"} < set(card["weak_where"])
     json.dumps(dict(card))
 
 
@@ -114,9 +114,7 @@ def test_real_headlines_are_told_apart_on_tests_that_were_kept_out(shared_data):
 
 
 def test_every_feature_is_named_explained_and_finite():
-    values = text_features(
-        ["", "...", "12 Things You'll NEVER believe! See: “wow”", "Ein Satz ohne Englisch."]
-    )
+    values = text_features(["", "...", "12 Things You'll NEVER believe! See: “wow”", "Ein Satz ohne Englisch."])
     assert values.shape == (4, FEATURE_COUNT)
     assert np.isfinite(values).all()
     assert len(set(FEATURE_NAMES)) == FEATURE_COUNT
@@ -177,3 +175,16 @@ def test_dispersion_is_that_of_a_yes_or_no_and_of_amounts():
     assert dispersion(np.array([1000.0, 1000.0]), clicks, clicks) == pytest.approx(1 - 0.4, abs=0.03)
     assert dispersion(np.array([1e6]), np.array([500.0]), np.array([500.0 * 20])) == pytest.approx(20, rel=0.01)
     assert dispersion(np.array([10.0]), np.array([0.0]), np.array([0.0])) == 1
+
+
+def test_levels_of_subjects_help_when_they_follow_the_same_words():
+    """What draws readers to a subject also draws them to one of its texts: many levels to learn from."""
+    rng = np.random.default_rng(0)
+    subject = np.repeat(np.arange(600), 2)
+    embeddings = rng.normal(size=(1200, 16)) + rng.normal(size=(600, 16))[subject] * 2
+    features = rng.normal(size=(1200, FEATURE_COUNT))
+    rate = np.exp(-4 + 0.15 * embeddings[:, :4].sum(axis=1))
+    rewards = rng.binomial(300, np.minimum(rate, 1)).astype(float)
+    model = fit_reward_model(subject, embeddings, features, np.full(1200, 300.0), rewards)
+    assert model.card["penalties"]["between"] > 0
+    assert min(model.embedding_coefficients[:4]) > max(np.abs(model.embedding_coefficients[4:]))

@@ -36,7 +36,7 @@ def posterior(
     units: np.ndarray,
     rewards: np.ndarray,
     prior_mean: np.ndarray,
-    prior_sd: np.ndarray,
+    prior: np.ndarray,
     level_mean: np.ndarray | float,
     level_sd: np.ndarray | float,
     *,
@@ -45,44 +45,34 @@ def posterior(
 ) -> Posterior:
     """Posterior of log rates from own counts: Poisson counts, normal level of the subject, normal effects of arms.
 
-    units, rewards, prior_mean, prior_sd (s, k): totals so far, and each arm's prior of its log ratio to the subject's
-    level, whose own log is normal with level_mean, level_sd (s,) or numbers. `scale` is log_rates.dispersion: rewards
-    count as rewards / scale events. Laplace's approximation at the mode, which a Newton step from a good start finds.
-    An arm with no units keeps its prior, given what the others say about the level.
+    units, rewards, prior_mean (s, k): totals so far, and each arm's expected log ratio to the subject's level, whose
+    own log is normal with level_mean, level_sd (s,) or numbers. `prior` is the standard deviation (s, k) of those
+    ratios, or their covariance (s, k, k) where texts are alike and so are their effects (variant_prior). `scale` is
+    log_rates.dispersion: rewards count as rewards / scale events. Laplace's approximation at the mode, by Newton steps.
+    An arm with no units keeps its prior, given what the others say about the level and about texts like it.
     """
     present = np.ones(units.shape, dtype=bool) if present is None else present
-    shape = units.shape
-    level_mean = np.broadcast_to(np.asarray(level_mean, dtype=float), shape[:1])
-    level_variance = np.broadcast_to(np.asarray(level_sd, dtype=float) ** 2, shape[:1])
-    diagonal = np.where(present, prior_sd**2, 1.0)
+    level_mean, level_variance = (
+        np.broadcast_to(np.asarray(values, dtype=float), units.shape[:1]) for values in (level_mean, level_sd)
+    )
+    both = present[:, :, None] & present[:, None, :]
+    identity = np.eye(units.shape[1])
+    effects = prior if prior.ndim == 3 else identity * (prior**2)[:, :, None]
+    covariance = np.where(both, effects + (level_variance**2)[:, None, None], 0.0)
     events = np.where(present, np.maximum(rewards, 0.0) / scale, 0.0)
     exposed = np.where(present, units / scale, 0.0)
-    start = np.where(present, prior_mean, 0.0) + level_mean[:, None]
-
-    def precision_times(vector: np.ndarray) -> np.ndarray:
-        # inverse of diag + level_variance 1 1' (Sherman and Morrison), on the arms that are present
-        scaled = np.where(present, vector / diagonal, 0.0)
-        total = np.where(present, 1.0 / diagonal, 0.0).sum(axis=1)
-        shift = level_variance / (1.0 + level_variance * total) * scaled.sum(axis=1)
-        return scaled - np.where(present, shift[:, None] / diagonal, 0.0)
-
-    prior_covariance = np.eye(shape[1]) * diagonal[:, :, None] + np.where(
-        present[:, :, None] & present[:, None, :], level_variance[:, None, None], 0.0
-    )
-    identity = np.eye(shape[1])
-    mean = start.copy()
+    start = np.where(present, prior_mean + level_mean[:, None], 0.0)
+    # mean = start + covariance @ pull, so that a singular covariance (equal texts) does no harm
+    mean = start
     for _ in range(_NEWTON_STEPS):
         rate = exposed * np.exp(np.clip(mean, -50.0, 50.0))
-        gradient = events - rate - precision_times(mean - start)
-        # (prior^-1 + diag(rate))^-1 gradient = (I + prior diag(rate))^-1 prior gradient
-        system = identity + prior_covariance * rate[:, None, :]
-        step = np.linalg.solve(system, (prior_covariance @ gradient[..., None]))[..., 0]
-        mean = mean + np.clip(step, -1.0, 1.0)
+        target = events - rate + rate * (mean - start)
+        moved = np.linalg.solve(identity + covariance * rate[:, None, :], (covariance @ target[..., None]))[..., 0]
+        mean = mean + np.clip(start + moved - mean, -1.0, 1.0)
     rate = exposed * np.exp(np.clip(mean, -50.0, 50.0))
-    covariance = np.linalg.solve(identity + prior_covariance * rate[:, None, :], prior_covariance)
-    covariance = (covariance + np.swapaxes(covariance, 1, 2)) / 2
-    both = present[:, :, None] & present[:, None, :]
-    return Posterior(np.where(present, mean, -np.inf), np.where(both, covariance, 0.0), present)
+    after = np.linalg.solve(identity + covariance * rate[:, None, :], covariance)
+    after = (after + np.swapaxes(after, 1, 2)) / 2
+    return Posterior(np.where(present, mean, -np.inf), np.where(both, after, 0.0), present)
 
 
 def allocate_all(
@@ -140,7 +130,7 @@ def allocate(
     units: Sequence[float] | np.ndarray,
     rewards: Sequence[float] | np.ndarray,
     prior_mean: Sequence[float] | np.ndarray,
-    prior_sd: Sequence[float] | np.ndarray,
+    prior: Sequence[float] | np.ndarray,
     *,
     level_mean: float,
     level_sd: float,
@@ -152,10 +142,10 @@ def allocate(
     scale: float = 1.0,
 ) -> np.ndarray:
     """Shares (k,) of one subject's arms for the next batch; the arguments are those of posterior and allocate_all."""
-    counts, earned, mean, sd = (
-        np.asarray(values, dtype=float)[None, :] for values in (units, rewards, prior_mean, prior_sd)
+    counts, earned, mean, doubt = (
+        np.asarray(values, dtype=float)[None] for values in (units, rewards, prior_mean, prior)
     )
-    belief = posterior(counts, earned, mean, sd, level_mean, level_sd, scale=scale)
+    belief = posterior(counts, earned, mean, doubt, level_mean, level_sd, scale=scale)
     return allocate_all(
         belief,
         units_ahead=units_ahead,

@@ -1,6 +1,7 @@
 """What of a text can be read off its surface: a few dozen numbers, each with a name and a meaning.
 
 Here: the interpretable features that the reward model, the sandbox audience and the tone guardrail share.
+Also word hashes: which words a text uses, in a fixed number of columns.
 Not here: embeddings (resources.text_embedding) and what any feature is worth (reward_model).
 
 The choice follows published work on headlines: length, questions, numbers, forward reference and pronouns
@@ -8,6 +9,7 @@ The choice follows published work on headlines: length, questions, numbers, forw
 (Shulman, Markowitz and Rogers 2024). Shares are of words, so that length is told once, by `length`.
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -159,3 +161,22 @@ def tone(text: str) -> float:
     """Positive minus negative words as a share of all words, in [-1, 1]; 0 for a neutral text."""
     values = dict(zip(FEATURE_NAMES, _features_of(text), strict=True))
     return values["positive"] - values["negative"]
+
+
+@lru_cache(maxsize=65_536)
+def _column_and_sign(word: str, columns: int) -> tuple[int, float]:
+    digest = int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "little")
+    return digest % columns, 1.0 if (digest >> 40) & 1 else -1.0
+
+
+def word_hashes(texts: Sequence[str], columns: int = 256) -> np.ndarray:
+    """Which words each text uses, (n, columns): rows of length one, zero for a text without words.
+
+    Signed feature hashing (Weinberger et al. 2009): no vocabulary to keep, and a word never seen costs nothing.
+    """
+    table = np.zeros((len(texts), columns))
+    for row, text in enumerate(texts):
+        for word in set(Reading.of(text).lower):
+            column, sign = _column_and_sign(word, columns)
+            table[row, column] += sign
+    return table / np.maximum(np.linalg.norm(table, axis=1, keepdims=True), 1e-12)

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from orchestration.learning.text_features import word_hashes
+
 if TYPE_CHECKING:
     from wordllama.inference import WordLlamaInference
 
-DIMENSIONS = 256
+MEANING, WORDS = 256, 256
+DIMENSIONS = MEANING + WORDS
 
 
 @cache
@@ -25,7 +28,13 @@ def _model() -> "WordLlamaInference":
 
 
 def embed_texts(texts: Sequence[str]) -> np.ndarray:
-    """Embeddings of texts, (n, DIMENSIONS) float32: means of token vectors, not normalised; zeros for no token."""
+    """Embeddings of texts, (n, DIMENSIONS) float32: the mean of token vectors, then which words occur.
+
+    Each half has length one, or zero for a text without words, so that inner products are similarities of meaning
+    and of wording.
+    """
     if not texts:
         return np.empty((0, DIMENSIONS), dtype=np.float32)
-    return np.nan_to_num(np.asarray(_model().embed(list(texts)), dtype=np.float32))
+    vectors = np.nan_to_num(np.asarray(_model().embed(list(texts)), dtype=np.float32))
+    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return np.hstack([vectors, word_hashes(texts, WORDS).astype(np.float32)])
