@@ -38,7 +38,6 @@ class Copy(BaseModel):
 LOOP = Loop(
     name="content",
     subjects=Subjects(
-        landed="subjects",
         key="product_id",
         facts=("brand", "size"),
         original="description",

@@ -130,7 +130,6 @@ def test_the_format_comes_from_its_column_where_one_is_declared(shop: Shop) -> N
 
 def test_personal_columns_are_stored_under_pseudonyms(shop: Shop) -> None:
     people = Subjects(
-        landed="subjects",
         key="customer",
         facts=("e-mail", "order"),
         original="letter",

@@ -49,7 +49,7 @@ def price_within(low: float, high: float) -> Guard:
 
 def loop(name: str, **differences: object) -> Loop:
     fields = {
-        "subjects": Subjects(landed="subjects", key="id", facts=("a", "b"), original="now", category="kind"),
+        "subjects": Subjects(key="id", facts=("a", "b"), original="now", category="kind"),
         "unit": "customer",
         "recipes": Recipes.in_folder(name),
         "answer": CONTENT.answer,

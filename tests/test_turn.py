@@ -203,3 +203,19 @@ def test_without_anything_landed_the_error_names_the_columns(tmp_path: Path) -> 
     wheel = Wheel(tmp_path)
     with pytest.raises(TurnFailedError, match="landing/content/subjects"):
         wheel.flywheel.produce(FIRST)
+
+
+def test_a_refused_file_is_seen_and_stops_nothing_else(tmp_path: Path) -> None:
+    wheel = Wheel(tmp_path, products=3)
+    wheel.land_catalogue()
+    wheel.landing.write("subjects", "content", [{"sku": "1", "name": "tea"}], "renamed-columns")
+    result = wheel.flywheel.ingest()
+    checks = {
+        check.asset_key.path[-1]: check
+        for check in result.get_asset_check_evaluations()
+        if "declared" in check.check_name
+    }
+    assert not checks["subjects"].passed
+    assert "subject_id" in str(checks["subjects"].metadata["refused"])
+    assert checks["events"].passed
+    assert wheel.table("landed_subjects").height == 3

@@ -6,6 +6,7 @@ Not here: SQL (dbt_project) and running dbt (resources.dbt).
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from graphlib import TopologicalSorter
 from typing import Any
 
 import dagster as dg
@@ -56,7 +57,9 @@ def kpi_assets(loops: Sequence[Loop], partitions: dg.PartitionsDefinition) -> dg
         except BuildFailedError as error:
             results, failure = list(error.results), error
         previews = _previews(warehouse, [models[result.unique_id] for result in results if result.rows], turns)
-        for result in results:
+        # Dagster wants models before what reads them; a view that dbt had no need to build is reported first by it.
+        place = {name: number for number, name in enumerate(_in_order(models))}
+        for result in sorted(results, key=lambda one: place.get(one.unique_id, len(place))):
             if result.status == "skipped":
                 continue
             if result.unique_id in models:
@@ -69,6 +72,12 @@ def kpi_assets(loops: Sequence[Loop], partitions: dg.PartitionsDefinition) -> dg
             raise dg.Failure(str(failure), allow_retries=False) from failure
 
     return kpis
+
+
+def _in_order(models: Mapping[str, Node]) -> Iterator[str]:
+    """Models, each after those it reads."""
+    parents = {name: [one for one in node["depends_on"]["nodes"] if one in models] for name, node in models.items()}
+    return TopologicalSorter(parents).static_order()
 
 
 def _spec(node: Node, manifest: Node, loops: Sequence[Loop]) -> dg.AssetSpec:

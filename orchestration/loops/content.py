@@ -37,7 +37,6 @@ def content_loop(brand: Path | None = None) -> Loop:
     return Loop(
         name="content",
         subjects=Subjects(
-            landed="subjects",
             key="subject_id",
             facts=("brand", "department", "category", "type", "size"),
             original="original",

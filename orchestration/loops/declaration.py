@@ -22,12 +22,11 @@ def days(number: float) -> timedelta:
 class Subjects:
     """What the loop generates for, as it lands.
 
-    `landed` is the folder below landing/ and `key` the column that identifies a subject. `facts` are the columns
-    that an answer may use, `original` the column that holds the text in force without the flywheel. `category` is
-    what subjects are pooled by. `personal` columns are pseudonymised before they are stored, and a personal key too.
+    `key` is the column that identifies a subject. `facts` are the columns that an answer may use, `original` the
+    column that holds the text in force without the flywheel. `category` is what subjects are pooled by. `personal`
+    columns are pseudonymised before they are stored, and a personal key too.
     """
 
-    landed: str
     key: str
     facts: tuple[str, ...]
     original: str
