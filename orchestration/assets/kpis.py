@@ -77,7 +77,7 @@ def kpi_assets(loops: Sequence[Loop], partitions: dg.PartitionsDefinition) -> dg
 def _in_order(models: Mapping[str, Node]) -> Iterator[str]:
     """Models, each after those it reads."""
     parents = {name: [one for one in node["depends_on"]["nodes"] if one in models] for name, node in models.items()}
-    return TopologicalSorter(parents).static_order()
+    return iter(TopologicalSorter(parents).static_order())
 
 
 def _spec(node: Node, manifest: Node, loops: Sequence[Loop]) -> dg.AssetSpec:
