@@ -9,12 +9,14 @@ Everything is vectorised over subjects: arrays are (subjects, arms), absent arms
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
-_DRAWS = 256
+_DRAWS = 128
 _NEWTON_STEPS = 6
 _POWERS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
+_LENGTHS = (1, 2)  # batches that a candidate is held for: longer ones were worth no more, and cost as much
 
 
 @dataclass(frozen=True)
@@ -90,10 +92,11 @@ def allocate_all(
     `units_ahead` (s,) or a number: units in each of the `batches_left` batches, this one included. `floor` is the
     least share of an arm that is present; `control` (s,) the index of the original, with at least `control_share`.
 
-    Every candidate share is valued by what it earns now, plus what the best arm is expected to earn over the rest
-    once its results are in: E[max] over posterior means that the batch may lead to, by 256 fixed quasi-random draws.
-    Candidates are powers of Thompson's probabilities, from even traffic to the best arm alone, held for one or more
-    of the batches that are left; the best is used for the next batch, then everything is weighed again.
+    Every candidate is valued by what it earns while it is held, plus what the arm that then looks best is expected to
+    earn over the rest: E[max] over the posterior means that its results may lead to, by 128 fixed quasi-random draws.
+    Candidates are powers of Thompson's probabilities, from even traffic to the best arm alone. The best is used for the
+    next batch, then everything is weighed again, so results that come late or an arm that arrives late need no rule
+    of their own: both are in the belief of the day.
     Source: residual horizon optimisation (Che and Namkoong 2023) and the knowledge gradient (Frazier et al. 2008).
     """
     present = belief.present
@@ -112,7 +115,7 @@ def allocate_all(
         candidates.append(_with_lowest(tempered / tempered.sum(axis=1, keepdims=True), lowest))
     chosen = candidates[0]
     value = (chosen * rates).sum(axis=1) * batches_left
-    lengths = sorted({length for length in (1, 2, 4, batches_left - 1) if 1 <= length < batches_left})
+    lengths = [length for length in _LENGTHS if length < batches_left]
     information_rate = np.where(present, np.exp(centre), 0.0) / scale
     for shares in candidates:
         now = (shares * rates).sum(axis=1)
@@ -188,8 +191,9 @@ def _with_lowest(shares: np.ndarray, lowest: np.ndarray) -> np.ndarray:
     return scaled
 
 
+@cache
 def _normal_draws(arms: int) -> np.ndarray:
-    """Fixed quasi-random standard normal draws (draws, arms), centred: the same for every call."""
+    """Fixed quasi-random standard normal draws (draws, arms), each with its mirror image: the same for every call."""
     from scipy.special import ndtri
     from scipy.stats import qmc
 
@@ -198,16 +202,17 @@ def _normal_draws(arms: int) -> np.ndarray:
     return np.concatenate([half, -half])
 
 
-def _root(covariance: np.ndarray) -> np.ndarray:
-    """A square root (s, k, k) of covariances that may be singular."""
-    values, vectors = np.linalg.eigh(covariance)
-    return vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
+def _draw(covariance: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    """Normal draws (s, draws, k) with covariances (s, k, k), which may be singular."""
+    arms = covariance.shape[1]
+    jitter = 1e-7 * np.trace(covariance, axis1=1, axis2=2) / arms + 1e-14
+    root = np.linalg.cholesky(covariance + jitter[:, None, None] * np.eye(arms))
+    return draws @ np.swapaxes(root, 1, 2)
 
 
 def _probability_best(belief: Posterior, draws: np.ndarray) -> np.ndarray:
     """Probability (s, k) of each arm to have the highest rate, by draws, never quite 0 for an arm that is present."""
-    sampled = belief.mean[:, None, :] + np.einsum("skj,dj->sdk", _root(belief.covariance), draws)
-    winner = np.argmax(np.where(belief.present[:, None, :], sampled, -np.inf), axis=2)
+    winner = np.argmax(belief.mean[:, None, :] + _draw(belief.covariance, draws), axis=2)
     counts = (winner[:, :, None] == np.arange(belief.mean.shape[1])).mean(axis=1)
     smoothed = np.where(belief.present, counts + 0.5 / len(draws), 0.0)
     return smoothed / smoothed.sum(axis=1, keepdims=True)
@@ -217,8 +222,6 @@ def _expected_best(belief: Posterior, information: np.ndarray, draws: np.ndarray
     """Expected rate (s,) of the arm that looks best after events worth `information` (s, k) have been seen."""
     identity = np.eye(belief.mean.shape[1])
     after = np.linalg.solve(identity + belief.covariance * information[:, None, :], belief.covariance)
-    moved = belief.covariance - (after + np.swapaxes(after, 1, 2)) / 2
-    variance = np.diagonal(after, axis1=1, axis2=2)
-    means = belief.mean[:, None, :] + np.einsum("skj,dj->sdk", _root(moved), draws)
-    rates = np.exp(np.where(belief.present[:, None, :], means + variance[:, None, :] / 2, -np.inf))
-    return rates.max(axis=2).mean(axis=1)
+    after = (after + np.swapaxes(after, 1, 2)) / 2
+    level = belief.mean + np.diagonal(after, axis1=1, axis2=2) / 2
+    return np.exp((level[:, None, :] + _draw(belief.covariance - after, draws)).max(axis=2)).mean(axis=1)
