@@ -159,11 +159,12 @@ def test_a_person_launches_a_turn_in_the_browser_and_sees_it_succeed(live: Live,
         page.get_by_role("button", name="Launch 1 run").click(timeout=60_000)
         _wait(lambda: {run["runId"] for run in live.runs()} - before, "the run is launched", live)
         (launched,) = [run for run in live.runs() if run["runId"] not in before]
+        _wait(lambda: _status(live, launched["runId"]) in ("SUCCESS", "FAILURE"), "the run ends", live)
         page.goto(f"{live.address}/runs/{launched['runId']}")
-        page.get_by_text("Success", exact=False).first.wait_for(timeout=PATIENCE_S * 1000)
+        page.get_by_text("Success", exact=True).first.wait_for(timeout=60_000)
         page.screenshot(path=str(tmp_path / "run.png"))
         browser.close()
-    assert next(run for run in live.runs() if run["runId"] == launched["runId"])["status"] == "SUCCESS"
+    assert _status(live, launched["runId"]) == "SUCCESS"
     assert launched["jobName"] == "produce"
 
 
@@ -191,6 +192,10 @@ def _start_schedule_as_of_last_midnight(live: Live) -> None:
         (state,) = instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE)
         since = ScheduleInstigatorData(state.instigator_data.cron_schedule, midnight.timestamp() - 3600)
         instance.update_instigator_state(state.with_data(since))
+
+
+def _status(live: Live, run_id: str) -> str:
+    return next(run["status"] for run in live.runs() if run["runId"] == run_id)
 
 
 def _done(live: Live, half: str) -> bool:
