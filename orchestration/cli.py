@@ -4,6 +4,7 @@ Here: commands, their options, and how what they find is printed.
 Not here: the work itself (driver, commands).
 """
 
+import logging
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Turn the generative growth flywheel, and ask it what it did.")
 app.add_typer(review, name="review")
+
+
+@app.callback()
+def quiet() -> None:
+    # Libraries that set logging up for themselves would fill the terminal with every request they make.
+    logging.basicConfig(level=logging.WARNING)
 
 
 @app.command()
