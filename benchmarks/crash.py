@@ -199,9 +199,14 @@ def killed_in_generation(shop: Shop, server: Loopback, answers: int) -> None:
     """Kill `produce` when the endpoint has fallen silent after `answers` and all of them are kept."""
     server.behaviour.holds_after = server.counts.answered.total() + answers
 
+    since = [time.monotonic(), server.counts.answered.total()]
+
     def silent_and_kept() -> bool:
-        silent = server.counts.answered.total() >= (server.behaviour.holds_after or 0)
-        return silent and shop.kept_replies() >= server.counts.answered.total() and server.counts.in_flight == IN_FLIGHT
+        if server.counts.answered.total() != since[1]:
+            since[:] = time.monotonic(), server.counts.answered.total()
+        waiting = since[1] >= (server.behaviour.holds_after or 0) and server.counts.in_flight == IN_FLIGHT
+        silent = time.monotonic() - since[0] > 10 * server.behaviour.latency_s
+        return waiting and silent and shop.kept_replies() == len(server.counts.answered)
 
     killed(shop, "produce", when=silent_and_kept)
     server.behaviour.holds_after = None

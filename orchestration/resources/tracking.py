@@ -5,6 +5,7 @@ Not here: how a policy is fitted (learning) and when it is promoted (assets.prom
 """
 
 import fcntl
+import hashlib
 import json
 import logging
 import os
@@ -22,8 +23,10 @@ from orchestration.loops.recipes import Recipe
 if TYPE_CHECKING:
     import polars as pl
     from mlflow import MlflowClient
+    from mlflow.data.dataset import Dataset
 
 CHAMPION, CHALLENGER = "champion", "challenger"
+_SCHEMA_ROWS = 500
 
 
 @dataclass(frozen=True)
@@ -108,9 +111,6 @@ class Tracking:
     def register(self, loop: str, policy: str, training: Training, evidence: "pl.DataFrame | None") -> RegisteredPolicy:
         """Log one training run with all it saw, and register its policy as the newest version, the challenger."""
         import mlflow
-        import mlflow.data.pandas_dataset
-        import polars as pl
-        import polars.selectors as cs
 
         from orchestration.resources import policy_model
 
@@ -123,8 +123,7 @@ class Tracking:
                 {"loop": loop, "turn": training.turn, "prompts": json.dumps(training.prompts), **training.tags}
             )
             if evidence is not None and not evidence.is_empty():
-                seen = evidence.with_columns(cs.integer().cast(pl.Float64)).to_pandas()
-                dataset = mlflow.data.pandas_dataset.from_pandas(seen, name=f"evidence-{training.turn}")
+                dataset = _dataset_of(evidence, training.turn)
                 mlflow.log_input(dataset, context="training")
             for name, text in training.documents.items():
                 mlflow.log_text(text, name)
@@ -170,6 +169,23 @@ class TrackingResource(dg.ConfigurableResource):
 
     def create_resource(self, context: dg.InitResourceContext) -> Tracking:  # noqa: ARG002
         return Tracking(Path(self.folder), self.ui)
+
+
+def _dataset_of(evidence: "pl.DataFrame", turn: str) -> "Dataset":
+    """What a policy was trained on, as MLflow shows it: digest of all rows, schema of the first.
+
+    A whole frame would be looked at value by value for its schema, which makes each turn dearer than the last. How
+    many rows there are stands among the parameters of the run.
+    """
+    import mlflow.data.pandas_dataset
+    import polars as pl
+    import polars.selectors as cs
+    from mlflow.data.meta_dataset import MetaDataset
+
+    seen = evidence.head(_SCHEMA_ROWS).with_columns(cs.integer().cast(pl.Float64)).to_pandas()
+    digest = hashlib.sha256(evidence.write_csv().encode()).hexdigest()[:8]
+    first = mlflow.data.pandas_dataset.from_pandas(seen, digest=digest)
+    return MetaDataset(first.source, name=f"evidence-{turn}", digest=digest, schema=first.schema)  # type: ignore[abstract]
 
 
 @contextmanager
