@@ -47,6 +47,7 @@ def serve(settings: Settings, tell: Callable[[str], None], *, dagster_port: int 
             "--default-artifact-root", (settings.root / "mlartifacts").as_uri(),
         ],
     }  # fmt: skip
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # being ended from outside is Ctrl-C, too
     running = {
         name: subprocess.Popen(
             [sys.executable, "-m", *command],

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from orchestration.resources.landing import Landing
     from orchestration.resources.warehouse import Warehouse
 
+FILE_WIDTH = 120  # columns where the output is no terminal that could tell
+
 
 def open_warehouse() -> "Warehouse":
     from orchestration.resources.warehouse import Warehouse
@@ -35,9 +37,11 @@ def open_landing() -> "Landing":
 
 
 def console() -> "Console":
+    import sys
+
     from rich.console import Console
 
-    return Console()
+    return Console(width=None if sys.stdout.isatty() else FILE_WIDTH)
 
 
 @contextmanager
