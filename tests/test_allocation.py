@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestration.learning.allocation import allocate, allocate_all, posterior
+from orchestration.learning.arrivals import arrived_share, effective_units
 from orchestration.learning.assignment import chosen, point
 from orchestration.learning.variant_prior import VariantPrior, fit_variant_prior
 
@@ -168,3 +169,35 @@ def test_an_untested_prediction_counts_for_nothing():
     many = fit_variant_prior(*experiments(1.0, 0.2))
     assert few.weight_errors[0] > 2 * many.weight_errors[0]
     assert VariantPrior.from_json(many.to_json()) == many
+
+
+def test_late_feedback_is_counted_by_how_much_of_it_can_have_come():
+    """Half of the exposures are of the last day, rewards take three: naive rates halve, corrected ones do not."""
+    rng = np.random.default_rng(2)
+    window, rate = 7.0, 0.08
+    history = np.minimum(rng.exponential(3.0, 4000), window)
+    variant = np.repeat([0, 1], 20_000)
+    ages = np.where(variant == 0, rng.uniform(7, 14, 40_000), rng.uniform(0, 2, 40_000))
+    delay = np.minimum(rng.exponential(3.0, 40_000), window)
+    rewarded = (rng.random(40_000) < rate) & (delay <= ages)
+    rewards = np.bincount(variant, rewarded)
+    naive = rewards / 20_000
+    corrected = rewards / effective_units(variant, ages, history, window)
+    assert naive[1] < 0.6 * naive[0]
+    assert corrected == pytest.approx([rate, rate], rel=0.06)
+
+
+def test_without_history_an_exposure_counts_by_its_age():
+    shares = arrived_share(np.array([0.0, 3.5, 7.0, 30.0]), np.empty(0), window=7.0)
+    assert shares == pytest.approx([0, 0.5, 1, 1])
+    with pytest.raises(ValueError, match="within it only"):
+        arrived_share(np.array([1.0]), np.array([8.0]), window=7.0)
+
+
+def test_the_level_is_that_of_the_newest_subjects():
+    subject, units, rewards, predictions = experiments(0.0, 0.2, subjects=600)
+    drifted = np.where(subject < 300, rewards * 3, rewards)
+    all_of_them = fit_variant_prior(subject, units, drifted, predictions)
+    newest = fit_variant_prior(subject, units, drifted, predictions, turn=subject // 50)
+    assert newest.level_mean == pytest.approx(-3.5, abs=0.25)
+    assert all_of_them.level_mean > newest.level_mean + 0.4

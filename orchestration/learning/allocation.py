@@ -38,7 +38,7 @@ def posterior(
     units: np.ndarray,
     rewards: np.ndarray,
     prior_mean: np.ndarray,
-    prior: np.ndarray,
+    prior_sd: np.ndarray,
     level_mean: np.ndarray | float,
     level_sd: np.ndarray | float,
     *,
@@ -48,10 +48,9 @@ def posterior(
     """Posterior of log rates from own counts: Poisson counts, normal level of the subject, normal effects of arms.
 
     units, rewards, prior_mean (s, k): totals so far, and each arm's expected log ratio to the subject's level, whose
-    own log is normal with level_mean, level_sd (s,) or numbers. `prior` is the standard deviation (s, k) of those
-    ratios, or their covariance (s, k, k) where texts are alike and so are their effects (variant_prior). `scale` is
-    log_rates.dispersion: rewards count as rewards / scale events. Laplace's approximation at the mode, by Newton steps.
-    An arm with no units keeps its prior, given what the others say about the level and about texts like it.
+    own log is normal with level_mean, level_sd (s,) or numbers; `prior_sd` (s, k) is the spread of those ratios.
+    `scale` is log_rates.dispersion: rewards count as rewards / scale events. Laplace's approximation at the mode, by
+    Newton steps. An arm with no units keeps its prior, given what the others say about the level.
     """
     present = np.ones(units.shape, dtype=bool) if present is None else present
     level_mean, level_variance = (
@@ -59,12 +58,11 @@ def posterior(
     )
     both = present[:, :, None] & present[:, None, :]
     identity = np.eye(units.shape[1])
-    effects = prior if prior.ndim == 3 else identity * (prior**2)[:, :, None]
-    covariance = np.where(both, effects + (level_variance**2)[:, None, None], 0.0)
+    covariance = np.where(both, identity * (prior_sd**2)[:, :, None] + (level_variance**2)[:, None, None], 0.0)
     events = np.where(present, np.maximum(rewards, 0.0) / scale, 0.0)
     exposed = np.where(present, units / scale, 0.0)
     start = np.where(present, prior_mean + level_mean[:, None], 0.0)
-    # mean = start + covariance @ pull, so that a singular covariance (equal texts) does no harm
+    # mean = start + covariance @ pull, so that a singular covariance (a spread of zero) does no harm
     mean = start
     for _ in range(_NEWTON_STEPS):
         rate = exposed * np.exp(np.clip(mean, -50.0, 50.0))
@@ -133,7 +131,7 @@ def allocate(
     units: Sequence[float] | np.ndarray,
     rewards: Sequence[float] | np.ndarray,
     prior_mean: Sequence[float] | np.ndarray,
-    prior: Sequence[float] | np.ndarray,
+    prior_sd: Sequence[float] | np.ndarray,
     *,
     level_mean: float,
     level_sd: float,
@@ -146,7 +144,7 @@ def allocate(
 ) -> np.ndarray:
     """Shares (k,) of one subject's arms for the next batch; the arguments are those of posterior and allocate_all."""
     counts, earned, mean, doubt = (
-        np.asarray(values, dtype=float)[None] for values in (units, rewards, prior_mean, prior)
+        np.asarray(values, dtype=float)[None] for values in (units, rewards, prior_mean, prior_sd)
     )
     belief = posterior(counts, earned, mean, doubt, level_mean, level_sd, scale=scale)
     return allocate_all(

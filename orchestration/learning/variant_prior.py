@@ -13,6 +13,7 @@ import numpy as np
 from orchestration.learning.log_rates import within_subjects
 
 _ROUNDS = 3
+_LEVEL_SUBJECTS = 200  # levels drift, so the newest subjects tell what the next ones start from
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,20 @@ class VariantPrior:
 
 
 def fit_variant_prior(
-    subject: np.ndarray, units: np.ndarray, rewards: np.ndarray, predictions: np.ndarray, *, scale: float = 1.0
+    subject: np.ndarray,
+    units: np.ndarray,
+    rewards: np.ndarray,
+    predictions: np.ndarray,
+    *,
+    turn: np.ndarray | None = None,
+    scale: float = 1.0,
 ) -> VariantPrior:
     """Estimate weights, spread and level from subjects with results.
 
     subject (n,) codes; units, rewards (n,); predictions (n, p) log ratios made without the subject's own results
     (cross-fitted), or the weights come out too large. Weights start from N(0, 1) each, so that a prediction nobody
-    has tested counts for nothing and one that holds soon counts for what it is worth.
+    has tested counts for nothing and one that holds soon counts for what it is worth. The level is that of the newest
+    200 subjects by `turn` (n,), of all where it is not given.
     """
     width = predictions.shape[1]
     weights, errors, spread = np.zeros(width), np.ones(width), VariantPrior.spread
@@ -69,7 +77,8 @@ def fit_variant_prior(
         freedom = len(data.subject) - len(np.unique(data.subject))
         # worth of one subject pair for the default, so that a handful of rows cannot claim that texts do not matter
         spread = float(np.sqrt((found * freedom + VariantPrior.spread**2) / (freedom + 1)))
-    level_mean, level_sd = _level(codes, units, rewards, scale)
+    newest = np.ones(len(codes), dtype=bool) if turn is None else _newest(codes, turn)
+    level_mean, level_sd = _level(codes[newest], units[newest], rewards[newest], scale)
     return VariantPrior(
         tuple(weights.tolist()),
         tuple(errors.tolist()),
@@ -78,6 +87,14 @@ def fit_variant_prior(
         level_sd,
         len(np.unique(codes[used])),
     )
+
+
+def _newest(subject: np.ndarray, turn: np.ndarray) -> np.ndarray:
+    """Mask (n,) of the rows of the subjects met last."""
+    last = np.full(int(subject.max(initial=-1)) + 1, -np.inf)
+    np.maximum.at(last, subject, np.unique(turn, return_inverse=True)[1])
+    known = np.unique(subject)
+    return np.isin(subject, known[np.argsort(-last[known], kind="stable")[:_LEVEL_SUBJECTS]])
 
 
 def _level(subject: np.ndarray, units: np.ndarray, rewards: np.ndarray, scale: float) -> tuple[float, float]:
