@@ -73,7 +73,7 @@ def test_a_guard_that_raises_loses_no_candidate():
     class Broken:
         name = "broken"
 
-        def __call__(self, draft: Draft) -> Verdict:  # noqa: ARG002
+        def __call__(self, draft: Draft) -> Verdict:
             raise KeyError("size")
 
     verdicts = judge(draft("Apple sauce."), [Broken(), grounded()])
