@@ -21,6 +21,8 @@ from typing import Any, Literal
 from tests.loopback_batches import Batches
 
 Messages = Sequence[dict[str, str]]
+FATES = ("rate_limited", "server_error", "hangs", "drops", "breaks_off", "garbles")
+FATES += ("broken_json", "cut_off", "filtered", "refused")
 REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 429: "Too Many Requests"}
 
 
@@ -42,6 +44,8 @@ class Behaviour:
     server_error: float = 0.0  # share answered 500
     hangs: float = 0.0  # share never answered
     drops: float = 0.0  # share whose connection is closed without an answer
+    breaks_off: float = 0.0  # share whose connection is closed in the middle of the answer
+    garbles: float = 0.0  # share answered with something that is no HTTP
     broken_json: float = 0.0  # share of structured answers cut in the middle, though `finish_reason` says stop
     cut_off: float = 0.0  # share with finish_reason `length`
     filtered: float = 0.0  # share with finish_reason `content_filter`
@@ -207,6 +211,9 @@ class Loopback:
             if fate in ("hangs", "drops") or reader.at_eof() or writer.is_closing():
                 return None
             status, document = self.complete(body, fate)
+            if fate in ("breaks_off", "garbles"):
+                writer.write(_response(200, document)[:-20] if fate == "breaks_off" else b"Good day to you.\r\n\r\n")
+                return None
             if status == 200:
                 counts.answered[what] += 1
             headers = ""
@@ -225,7 +232,7 @@ class Loopback:
             return "ok"
         digest = hashlib.sha256(f"{behaviour.seed}:{what}:{times}".encode()).hexdigest()
         drawn, upper = int(digest[:13], 16) / 16**13, 0.0
-        for fate in ("rate_limited", "server_error", "hangs", "drops", "broken_json", "cut_off", "filtered", "refused"):
+        for fate in FATES:
             upper += getattr(behaviour, fate)
             if drawn < upper:
                 return fate

@@ -52,6 +52,8 @@ def test_an_answer_tells_what_it_cost_and_which_model_wrote_it(settings) -> None
         ({"server_error": 1.0}, "server_error", "500"),
         ({"hangs": 1.0}, "timeout", "No answer within"),
         ({"drops": 1.0}, "connection_error", "hung up"),
+        ({"breaks_off": 1.0}, "connection_error", "hung up"),
+        ({"garbles": 1.0}, "connection_error", "does not speak HTTP"),
         ({"broken_json": 1.0}, "parse_failed", "no complete JSON object"),
         ({"cut_off": 1.0}, "truncated", "max_tokens"),
         ({"filtered": 1.0}, "content_filter", "content filter"),

@@ -99,7 +99,7 @@ class Endpoint:
             api_key=key,
             base_url=url,
             max_retries=self._settings.max_retries,
-            http_client=openai.DefaultAsyncHttpxClient(
+            http_client=openai.DefaultAioHttpClient(  # half the time of httpx's own connections for each call
                 limits=httpx2.Limits(max_connections=at_once, max_keepalive_connections=at_once),
                 timeout=httpx2.Timeout(self._settings.request_timeout_s, connect=5.0, pool=None),
                 trust_env=not self._on_loopback,  # a proxy has no business on loopback
@@ -165,6 +165,7 @@ class Endpoint:
     async def asked(self, waiting: Awaitable[T]) -> T:
         """Await the SDK. What it raises is put into our words outside of its handler, so that no message of an
         endpoint, which may repeat the key, is chained to it."""
+        import aiohttp
         import openai
 
         problem: Exception
@@ -172,15 +173,17 @@ class Endpoint:
             return await waiting
         except openai.APIError as error:
             problem = self._problem(error)
+        except aiohttp.ClientError:  # what the SDK does not know as its own, such as an answer that is no HTTP
+            problem = Trouble("connection_error", f"{self.address} does not speak HTTP.")
         raise problem
 
     def _problem(self, error: "openai.APIError") -> Exception:
         import openai
 
         said = self._words(error)
-        if isinstance(error, openai.APITimeoutError):
-            return Trouble("timeout", f"No answer within {self._settings.request_timeout_s:g} s, on any try.")
         if isinstance(error, openai.APIConnectionError):
+            if _timed_out(error):
+                return Trouble("timeout", f"No answer within {self._settings.request_timeout_s:g} s, on any try.")
             return Trouble("connection_error", f"{self.address} cannot be reached, or hung up.")
         status = getattr(error, "status_code", 500)
         if status in _REFUSALS:
@@ -205,6 +208,13 @@ class Endpoint:
         if self._key:
             said = said.replace(self._key, "***")
         return " ".join(said.split())[:_MESSAGE_LIMIT].rstrip(".")
+
+
+def _timed_out(error: BaseException) -> bool:
+    """Whether a lack of time is at the root. Over aiohttp the SDK calls refused and broken connections timeouts too."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return isinstance(error, TimeoutError)
 
 
 def reply_in(document: Any) -> Reply:
