@@ -103,6 +103,8 @@ def within_subjects(
 
 def subject_sums(subject: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Sums of `values` (n, p) by subject code: (subjects, p)."""
-    order = np.argsort(subject, kind="stable")
-    starts = np.flatnonzero(np.r_[True, np.diff(subject[order]) > 0])
-    return np.add.reduceat(values[order], starts, axis=0)
+    from scipy.sparse import csr_array
+
+    ones = np.ones(len(subject), dtype=values.dtype)
+    shape = (int(subject.max(initial=-1)) + 1, len(subject))
+    return csr_array((ones, (subject, np.arange(len(subject)))), shape=shape) @ values

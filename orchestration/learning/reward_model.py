@@ -18,7 +18,7 @@ import numpy as np
 from orchestration.learning.log_rates import Within, within_subjects
 from orchestration.learning.reward_card import accuracy_on, strongest, weak_where
 from orchestration.learning.text_features import FEATURE_NAMES
-from orchestration.learning.text_ridge import FOLDS, Penalties, TextRidge
+from orchestration.learning.text_ridge import FOLDS, LATE_PARTS, TextRidge
 
 WINDOW = 40_000
 _SAME_WITHIN = 0.05  # a feature that varies less than this within subjects, against between, is left out
@@ -85,24 +85,28 @@ def fit_reward_model(
     """
     turn = np.zeros(len(units)) if turn is None else turn
     newest = np.sort(np.argsort(turn, kind="stable")[-window:])
-    codes, order = _codes(subject[newest])
+    codes, appeared = _codes(subject[newest])
     turns = np.unique(turn[newest], return_inverse=True)[1]
-    folds = order[codes] % FOLDS if fold is None else fold[newest] % FOLDS
+    folds = appeared[codes] % FOLDS if fold is None else fold[newest] % FOLDS
     data, used = within_subjects(codes, units[newest].astype(float), rewards[newest].astype(float), 0.0, scale)
     if len(np.unique(folds[used])) < 2:
         return RewardModel(feature_names=feature_names, card={"rows": len(newest), "fitted": False})
-    rows = newest[used]
-    folds, turns, codes = folds[used], turns[used], data.subject
+    order = np.argsort(data.subject, kind="stable")
+    data = Within(data.subject[order], data.effect[order], data.noise[order])
+    rows = newest[used][order]
+    folds, turns, codes = folds[used][order], turns[used][order], data.subject
     counts, earned = units[rows].astype(float), rewards[rows].astype(float)
     width = embeddings.shape[1]
-    columns = np.hstack([embeddings[rows], features[rows]]).astype(float)
-    columns -= columns.mean(axis=0)
+    columns = np.hstack([embeddings[rows], features[rows]], dtype=np.float32, casting="same_kind")
+    columns -= columns.mean(axis=0, dtype=float).astype(np.float32)
     unit = _unit(data, columns, width)
     columns /= unit
 
     effect_spread = data.spread()
     levels = np.log(np.bincount(codes, earned) / np.bincount(codes, counts))
-    ridge = TextRidge.of(data, columns, folds, turns, levels, spread=effect_spread, width=width)
+    late = _late(codes, turns)
+    parts = folds + FOLDS * late
+    ridge = TextRidge.of(data, columns, parts, turns, levels, spread=effect_spread, width=width)
     penalties = ridge.best_penalties()
     held_out = ridge.held_out(columns, folds, penalties)
     slope, slope_error = calibration(data, held_out, effect_spread)
@@ -110,7 +114,7 @@ def fit_reward_model(
     scaled = slope * ridge.solve(penalties)
     coefficients = scaled / unit
     every = np.ones(len(rows), dtype=bool)
-    late, by_time = _by_time(data, columns, turns, levels, penalties, spread=effect_spread, width=width)
+    by_time = columns @ ridge.solve(penalties, without=LATE_PARTS) if late.any() else held_out
     card = {
         "fitted": True,
         "rows": len(rows),
@@ -165,31 +169,18 @@ def _unit(data: Within, columns: np.ndarray, width: int) -> np.ndarray:
 
     A feature that hardly varies within subjects is divided away: no difference within a subject could test it.
     """
-    unit = np.ones(columns.shape[1])
+    unit = np.ones(columns.shape[1], dtype=columns.dtype)
     between = columns[:, width:].std(axis=0)
     within = data.centred(columns[:, width:], np.ones(len(columns))).std(axis=0)
     unit[width:] = np.where(within > np.maximum(_SAME_WITHIN * between, 1e-8), between, np.inf)
     return unit
 
 
-def _by_time(
-    data: Within,
-    columns: np.ndarray,
-    turns: np.ndarray,
-    levels: np.ndarray,
-    penalties: Penalties,
-    *,
-    spread: float,
-    width: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mask (n,) of the subjects met in the last fifth of the turns, and their scores by a model of earlier subjects."""
+def _late(subject: np.ndarray, turns: np.ndarray) -> np.ndarray:
+    """Mask (n,) of the subjects met in the last fifth of the turns; nobody when that leaves none before."""
     last = turns.max() + 1 - max(1, (turns.max() + 1) // 5)
-    late = np.isin(data.subject, np.unique(data.subject[turns >= last])) & (turns.max() > 0)
-    scores = np.zeros(len(columns))
-    if late.any() and not late.all():
-        ridge = TextRidge.of(data, columns, late.astype(int), turns, levels, spread=spread, width=width)
-        scores[late] = columns[late] @ ridge.solve(penalties, without=1)
-    return late & ~late.all(), scores
+    late = np.isin(subject, np.unique(subject[turns >= last]))
+    return late if not late.all() else np.zeros(len(subject), dtype=bool)
 
 
 def _lengths(features: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
