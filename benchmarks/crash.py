@@ -12,7 +12,6 @@ delivered is kept. A kill at any other moment may lose what is just then on its 
 nobody has seen; how many calls that are is a row of its own, bounded by the requests in flight.
 """
 
-import logging
 import os
 import signal
 import sqlite3
@@ -321,7 +320,6 @@ def _stop() -> None:
 
 def run_until(half: str, turn: str, stage: str) -> None:
     """Run a half; stop at a stage, if one is named: when a line told holds it, or in the write of that table."""
-    logging.disable(logging.WARNING)
 
     def told(line: str) -> None:
         if stage and stage not in TABLES and stage in line:

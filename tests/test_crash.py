@@ -44,11 +44,16 @@ def test_a_turn_killed_in_ingestion_and_in_writing_is_learned_again(shops: tuple
     for one in (shop, calm):
         one.play()
 
-    for stage, kept in (("events written", False), ("exposures", True)):
+    for stage, events, exposures in (
+        ("events written", False, False),
+        ("exposures", True, False),
+        ("promotions", True, True),
+    ):
         killed(shop, "learn", stage)
         rows = rows_of(shop)
-        assert bool(rows["flywheel.events"]) == kept
-        assert rows["flywheel.exposures"] == []
+        assert bool(rows["flywheel.events"]) == events
+        assert bool(rows["flywheel.exposures"]) == exposures
+        assert rows["flywheel.promotions"] == []
 
     shop.run("learn")
     calm.run("learn")

@@ -109,12 +109,19 @@ class Tracking:
         return self._registered(self.client.get_model_version(_model_name(loop), version))
 
     def register(self, loop: str, policy: str, training: Training, evidence: "pl.DataFrame | None") -> RegisteredPolicy:
-        """Log one training run with all it saw, and register its policy as the newest version, the challenger."""
+        """Log one training run with all it saw, and register its policy as the newest version, the challenger.
+
+        The same training of the same turn is registered once: learning again, after a crash too, finds its version.
+        """
         import mlflow
 
         from orchestration.resources import policy_model
 
         client = self.client
+        identity = _identity(policy, training)
+        if known := self._trained_before(loop, training.turn, identity):
+            client.set_registered_model_alias(_model_name(loop), CHALLENGER, known.version)
+            return RegisteredPolicy(str(known.version), known.run_id, policy)
         experiment = self._experiment(loop)
         with mlflow.start_run(experiment_id=experiment, run_name=f"{loop} {training.turn}") as run:
             mlflow.log_params(dict(training.parameters))
@@ -131,7 +138,11 @@ class Tracking:
         if not client.search_registered_models(f"name = '{_model_name(loop)}'", max_results=1):
             client.create_registered_model(_model_name(loop), description=f"Policy of the loop {loop}.")
         version = client.create_model_version(
-            _model_name(loop), model_uri, run.info.run_id, tags={"turn": training.turn}, model_id=model_id
+            _model_name(loop),
+            model_uri,
+            run.info.run_id,
+            tags={"turn": training.turn, "training": identity},
+            model_id=model_id,
         )
         client.set_registered_model_alias(_model_name(loop), CHALLENGER, version.version)
         return RegisteredPolicy(str(version.version), run.info.run_id, policy)
@@ -148,6 +159,11 @@ class Tracking:
         from orchestration.resources import policy_model
 
         return RegisteredPolicy(str(version.version), version.run_id, policy_model.read(version.run_id))
+
+    def _trained_before(self, loop: str, turn: str, identity: str) -> Any:
+        wanted = f"name = '{_model_name(loop)}' and tags.turn = '{turn}' and tags.training = '{identity}'"
+        found = self.client.search_model_versions(wanted, max_results=1)
+        return found[0] if found else None
 
     def _experiment(self, loop: str) -> str:
         name = f"flywheel-{loop}"
@@ -197,6 +213,12 @@ def _locked(path: Path) -> Iterator[None]:
 
 def _model_name(loop: str) -> str:
     return f"{loop}-policy"
+
+
+def _identity(policy: str, training: Training) -> str:
+    """Content hash of a training: the policy, and what it was made from."""
+    made_from = json.dumps([dict(training.parameters), dict(training.prompts)], sort_keys=True)
+    return hashlib.sha256(f"{policy}\x1f{made_from}".encode()).hexdigest()[:20]
 
 
 def _canonical(template: Any) -> str:
