@@ -21,7 +21,7 @@ from typing import Any, Literal
 from tests.loopback_batches import Batches
 
 Messages = Sequence[dict[str, str]]
-FATES = ("rate_limited", "server_error", "hangs", "drops", "breaks_off", "garbles")
+FATES: tuple[str, ...] = ("rate_limited", "server_error", "hangs", "drops", "breaks_off", "garbles")
 FATES += ("broken_json", "cut_off", "filtered", "refused")
 REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 429: "Too Many Requests"}
 
