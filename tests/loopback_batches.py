@@ -8,6 +8,8 @@ import json
 import re
 from typing import Any
 
+from tests.loopback_behaviour import content_of
+
 _FILE_PART = re.compile(rb'name="file"[^\r]*\r\n(?:[^\r]+\r\n)*\r\n(.*?)\r\n--', re.DOTALL)
 
 
@@ -66,8 +68,6 @@ class Batches:
         return batch
 
     def _run(self, batch: dict[str, Any]) -> None:
-        from tests.loopback import content_of
-
         output, errors, counts = [], [], self._server.counts
         for line in self.files[batch["input_file_id"]].splitlines():
             asked = json.loads(line)
