@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from types import MappingProxyType
 
 from pydantic import BaseModel
 
@@ -84,6 +85,7 @@ class InstantLanguageModel:
     """Has the interface of the `LanguageModel` resource, and answers every request at once, at no cost."""
 
     name = "instant"
+    capabilities: Mapping[str, str] = MappingProxyType({})
 
     def answer_all(
         self,

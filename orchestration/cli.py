@@ -5,6 +5,7 @@ Not here: the work itself (driver, commands).
 """
 
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -172,8 +173,6 @@ def export(
     folder: Annotated[str, typer.Option(help="Folder to write to.")] = "exports",
 ) -> None:
     """Write a fine-tuning set as chat-format JSONL; every line is checked first."""
-    from pathlib import Path
-
     from orchestration.commands.exporting import export as write
 
     with plain_errors():
@@ -206,6 +205,26 @@ def demo(
 
     with plain_errors():
         run_demo(Settings(), console(), turns=turns, products=products, exposures=exposures)
+
+
+@app.command()
+def replay(
+    form: Annotated[str, typer.Argument(help="Format of the log: upworthy, or tests (your own).")],
+    data: Annotated[Path, typer.Option(help="The log: CSV, NDJSON or Parquet, one row for each text tested.")],
+    units: Annotated[int, typer.Option(help="Most units that meet a test in a turn.", min=50)] = 1_000,
+    turns_in_force: Annotated[int, typer.Option(help="Turns that a test is in force for.", min=1)] = 1,
+    home: Annotated[Path, typer.Option(help="Folder to replay in; started over each time.")] = Path("var/replay"),
+) -> None:
+    """Send logged randomised tests through the flywheel, a week a turn: what would it have been worth?
+
+    A row of the log says `test`, `started_at`, `text`, `units` and `rewards`, and, where only some texts of a test may
+    be compared, `comparable`. Outcomes are drawn from the log without replacement, by the shares that each release
+    gave; the table at the end holds them against even shares.
+    """
+    from orchestration.commands.replay import run_replay
+
+    with plain_errors():
+        run_replay(home, data, form, console(), units=units, turns_in_force=turns_in_force, seed=Settings().seed)
 
 
 @app.command()

@@ -29,6 +29,7 @@ from orchestration.checks import build_checks
 from orchestration.jobs import turn_jobs
 from orchestration.loops.content import content_loop
 from orchestration.loops.declaration import Loop
+from orchestration.loops.replay import replay_loop
 from orchestration.resources.dbt import DbtResource
 from orchestration.resources.landing import LandingResource
 from orchestration.resources.language_model import LanguageModelResource
@@ -42,8 +43,9 @@ from orchestration.turns import turn_partitions
 
 
 def declared_loops(settings: Settings) -> tuple[Loop, ...]:
-    """Every loop that turns; a new one is added here."""
-    return (content_loop(settings.brand_file),)
+    """Every loop that turns; a new one is added here, and to FLYWHEEL_LOOPS."""
+    declared = {"content": lambda: content_loop(settings.brand_file), "replay": replay_loop}
+    return tuple(declared[name]() for name in settings.loops)
 
 
 def loop_assets(loop: Loop, settings: Settings, partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
@@ -60,7 +62,7 @@ def loop_assets(loop: Loop, settings: Settings, partitions: dg.PartitionsDefinit
         evidence_asset(loop, partitions),
         comparison_asset(loop, settings, partitions),
         challenger_asset(loop, settings, partitions),
-        promotion_asset(loop, partitions),
+        promotion_asset(loop, settings, partitions),
     ]
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
@@ -24,7 +25,12 @@ Tell = Callable[[str], None]
 
 
 class TurnFailedError(RuntimeError):
-    """A run of the graph failed; says where and why."""
+    """A run of the graph failed; says where and why. `refused_by` names the blocking checks that did not pass, each
+    with what it found."""
+
+    def __init__(self, message: str, refused_by: Mapping[str, str] = MappingProxyType({})) -> None:
+        super().__init__(message)
+        self.refused_by = refused_by
 
 
 @dataclass
@@ -94,7 +100,8 @@ class Flywheel:
                 tags={"flywheel/half": job},
             )
         if not result.success:
-            raise TurnFailedError("\n".join(_failures(result)) or f"{job} failed; see run {result.run_id} in the UI.")
+            message = "\n".join(_failures(result)) or f"{job} failed; see run {result.run_id} in the UI."
+            raise TurnFailedError(message, dict(_refusals(result)))
         return result
 
     @contextmanager
@@ -142,3 +149,9 @@ def _failures(result: dg.ExecuteInProcessResult) -> Iterator[str]:
             while cause is not None and cause.cause is not None:
                 cause = cause.cause
             yield f"{event.step_key}: {cause.message.strip() if cause else event.message}"
+
+
+def _refusals(result: dg.ExecuteInProcessResult) -> Iterator[tuple[str, str]]:
+    for check in result.get_asset_check_evaluations():
+        if not check.passed and check.blocking and check.severity is dg.AssetCheckSeverity.ERROR:
+            yield check.check_name, check.description or ""

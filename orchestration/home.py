@@ -4,7 +4,9 @@ Here: laying it out, with the instance settings that Dagster needs, so that ever
 Not here: settings (settings) and what is written into it (resources).
 """
 
+import json
 import os
+import shutil
 
 from orchestration.settings import Settings
 
@@ -18,6 +20,9 @@ concurrency:
   pools:
     granularity: run
     default_limit: 1 # one run at a time: turn t+1 must not start before turn t has promoted
+event_log_storage:
+  module: orchestration.resources.event_log
+  class: KeptOpenEventLog
 run_monitoring:
   enabled: true
   start_timeout_seconds: 300
@@ -37,3 +42,29 @@ def prepare_home(settings: Settings) -> None:
         instance_settings.write_text(DAGSTER_YAML)
     os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
     os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
+
+
+MARKER = "started_over.json"
+KEPT = ("responses.sqlite", "responses.sqlite-wal", "responses.sqlite-shm")  # answers are paid for once
+
+
+def start_over(settings: Settings, purpose: str) -> None:
+    """Empty a home that serves `purpose` and nothing else, such as a demonstration; answers that were paid for stay.
+
+    Raises ValueError when the home holds anything else.
+    """
+    home = settings.root
+    if home.exists() and any(home.iterdir()):
+        marker = home / MARKER
+        found = json.loads(marker.read_text())["purpose"] if marker.exists() else "a flywheel that is at work"
+        if found != purpose:
+            raise ValueError(f"{settings.home} holds {found}, no {purpose}: set FLYWHEEL_HOME to another folder.")
+    home.mkdir(parents=True, exist_ok=True)
+    (home / MARKER).write_text(json.dumps({"purpose": purpose}))
+    for path in home.iterdir():
+        if path.name in (MARKER, *KEPT):
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()

@@ -23,6 +23,19 @@ class Settings(BaseSettings):
     cadence: Literal["weekly", "daily"] = Field("weekly", description="Length of a turn.")
     seed: int = Field(7, description="Seed of every random choice; the same seed and input give the same rows.")
 
+    loops: tuple[Literal["content", "replay"], ...] = Field(
+        ("content",), description="Loops that turn; `replay` is for a home made by `flywheel replay`."
+    )
+    planned_turns: int | None = Field(
+        None,
+        ge=1,
+        description="Turns against one champion after which evidence is to be in (group-sequential bounds: earlier "
+        "proof, none later); looking goes on for ever when unset (a confidence sequence).",
+    )
+    planned_lift: float = Field(
+        0.3, gt=0, description="Largest lift to be believed: no promotion on fewer units than seeing that much takes."
+    )
+
     openai_api_key: SecretStr | None = Field(
         None, validation_alias="OPENAI_API_KEY", description="Key of the endpoint; never logged or stored."
     )

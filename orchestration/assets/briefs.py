@@ -47,6 +47,8 @@ def briefs_asset(loop: Loop, settings: Settings, partitions: dg.PartitionsDefini
         if is_released(context, warehouse, loop):
             return None
         (in_force,) = champion.to_dicts()
+        if loop.subjects.variants:
+            return given_briefs(subjects, in_force["policy_version"], loop)
         policy = Policy.from_json(in_force["policy"]).covering(recipes_by_format(recipes))
         versions = tracking.prompt_versions(recipes)
         rows = briefs_of(subjects, policy, in_force["policy_version"], recipes, versions, loop, settings)
@@ -109,6 +111,40 @@ def briefs_of(
                     "temperature": recipe.temperature,
                     "seed": seed,
                     "propensity": propensity,
+                    "policy_version": policy_version,
+                }
+            )
+    return TABLES["briefs"].frame(rows)
+
+
+def given_briefs(subjects: "pl.DataFrame", policy_version: str, loop: Loop) -> "pl.DataFrame":
+    """One row for each text that a subject brings, where no model is asked; its message is the text itself.
+
+    Texts go by their place, `given-01` first: what stands at a place is no recipe, and nothing is learned of it.
+    """
+    rows = []
+    for subject in subjects.to_dicts():
+        turn = str(subject["turn"])
+        texts = json.loads(json.loads(subject["facts"])[loop.subjects.variants])
+        for place, text in enumerate(texts, start=1):
+            messages = as_json([{"role": "assistant", "content": text}])
+            rows.append(
+                {
+                    "turn": subject["turn"],
+                    "loop": loop.name,
+                    "brief_id": _hash(loop.name, turn, subject["subject_id"], messages)[:20],
+                    "subject_id": subject["subject_id"],
+                    "recipe_id": f"given-{place:02d}",
+                    "style": "given",
+                    "language": "en",
+                    "prompt_name": "given",
+                    "prompt_version": 0,
+                    "messages": messages,
+                    "exemplars": "[]",
+                    "max_tokens": 0,
+                    "temperature": 0.0,
+                    "seed": 0,
+                    "propensity": 1.0,
                     "policy_version": policy_version,
                 }
             )

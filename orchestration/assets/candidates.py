@@ -57,6 +57,11 @@ def candidates_asset(loop: Loop, partitions: dg.PartitionsDefinition) -> dg.Asse
             yield dg.Output(None, "candidates")
             yield dg.Output(None, "llm_calls")
             return
+        if loop.subjects.variants:
+            given = [given_answer(brief, loop) for brief in briefs.to_dicts()]
+            yield dg.Output(candidate_rows(briefs, given), "candidates", metadata={"given": len(given)})
+            yield dg.Output(call_rows(turn, loop.name, given), "llm_calls")
+            return
         requests = [request_of(brief) for brief in briefs.to_dicts()]
         answers = model.answer_all(
             requests,
@@ -74,6 +79,7 @@ def candidates_asset(loop: Loop, partitions: dg.PartitionsDefinition) -> dg.Asse
             "llm_calls",
             metadata={
                 "model": model.name,
+                **model.capabilities,
                 "tokens": sum(calls["input_tokens"]) + sum(calls["output_tokens"]),
                 "cost_usd": float(calls["cost_usd"].sum()),
                 "cache_hits": int(calls["cache_hit"].sum()),
@@ -102,6 +108,12 @@ def request_of(brief: dict[str, Any]) -> Request:
         prompt_name=brief["prompt_name"],
         prompt_version=brief["prompt_version"],
     )
+
+
+def given_answer(brief: dict[str, Any], loop: Loop) -> Answer:
+    """The text that a subject brought, as an answer that nobody had to be asked for."""
+    (message,) = json.loads(brief["messages"])
+    return Answer(brief["brief_id"], "ok", message["content"], {loop.text_field: message["content"]}, None, ())
 
 
 def candidate_rows(briefs: "pl.DataFrame", answers: Sequence[Answer]) -> "pl.DataFrame":

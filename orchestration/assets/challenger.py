@@ -78,8 +78,7 @@ def challenger_asset(loop: Loop, settings: Settings, partitions: dg.PartitionsDe
             {
                 "policy_version": registered.version,
                 "mlflow_run": dg.UrlMetadataValue(tracking.run_url(loop.name, registered.run_id)),
-                "recipes": dg.MarkdownMetadataValue(as_markdown(beliefs_table(policy))),
-                "beliefs": dg.MarkdownMetadataValue(beliefs_plot(beliefs_table(policy))),
+                **(shown_beliefs(policy) if by_format else {}),
                 "model_card": dg.MarkdownMetadataValue(training.documents["model_card.md"]),
                 **training.metrics,
             }
@@ -87,6 +86,15 @@ def challenger_asset(loop: Loop, settings: Settings, partitions: dg.PartitionsDe
         return challenger_rows(turn, loop.name, registered, trained_on, evidence.height)
 
     return challenger
+
+
+def shown_beliefs(policy: Policy) -> dict[str, dg.MarkdownMetadataValue]:
+    """Beliefs about recipes as metadata: a table and a plot."""
+    beliefs = beliefs_table(policy)
+    return {
+        "recipes": dg.MarkdownMetadataValue(as_markdown(beliefs)),
+        "beliefs": dg.MarkdownMetadataValue(beliefs_plot(beliefs)),
+    }
 
 
 def metrics_of(policy: Policy, evidence: "pl.DataFrame") -> dict[str, float]:

@@ -1,7 +1,7 @@
 """What this turn says of challengers against the champion: one increment of the evidence.
 
 Here: reading what the increment needs, and keeping it.
-Not here: how it is computed (learning.comparison) and what all increments prove (promotion).
+Not here: how it is computed (learning.comparison, learning.traffic_comparison), what all increments prove (promotion).
 """
 
 from datetime import date
@@ -10,23 +10,31 @@ from typing import Any
 import dagster as dg
 
 from orchestration.assets.challenger import SO_FAR
+from orchestration.assets.releases import with_turns_left
 from orchestration.assets.stage import key_of, turn_asset
 from orchestration.champions import champion_in_force
 from orchestration.learning.comparison import increment
 from orchestration.learning.policy import Policy
+from orchestration.learning.traffic_comparison import fresh_subjects, increment_of_traffic
 from orchestration.learning.training import fit_recipes
 from orchestration.loops.declaration import Loop
 from orchestration.loops.recipes import recipes_by_format
+from orchestration.resources.text_embedding import embed_texts
 from orchestration.resources.tracking import Tracking
 from orchestration.resources.warehouse import Warehouse
 from orchestration.settings import Settings
 from orchestration.tables import TABLES
+from orchestration.turns import Turn
 
 DRAWN = """
     select b.turn, b.subject_id, b.recipe_id, b.propensity
     from flywheel.briefs as b join flywheel.candidates as c using (turn, loop, brief_id)
     where b.loop = $loop and b.turn = $turn and c.status <> 'deferred'
     order by all
+"""
+
+CHALLENGER_BEFORE = """
+    select policy from flywheel.challengers where loop = $loop and turn < $turn order by turn desc limit 1
 """
 
 
@@ -49,19 +57,36 @@ def comparison_asset(loop: Loop, settings: Settings, partitions: dg.PartitionsDe
         tracking: dg.ResourceParam[Tracking],
     ) -> Any:
         turn = context.partition_key
-        evidence = warehouse.read(SO_FAR, {"loop": loop.name, "turn": turn})
+        named = {"loop": loop.name, "turn": turn}
+        evidence = warehouse.read(SO_FAR, named)
         version = champion_in_force(warehouse, loop.name, turn)
         champion = Policy.from_json(tracking.version(loop.name, version).policy).covering(by_format)
-        made = increment(
-            evidence,
-            lambda rows: fit_recipes(rows, by_format),
-            champion.recipes,
-            turn,
-            briefs=warehouse.read(DRAWN, {"loop": loop.name, "turn": turn}),
-            control_share=loop.allocation.control,
-        )
+        if loop.subjects.variants:
+            before = warehouse.read(CHALLENGER_BEFORE, named)
+            fresh = fresh_subjects(evidence, turn)
+            if loop.subjects.ends:
+                subjects = warehouse.rows(TABLES["subjects"], turn=turn, loop=loop.name)
+                subjects = with_turns_left(subjects, loop.subjects.ends, Turn.of(turn, settings))
+                fresh = fresh.join(subjects.select("subject_id", "turns_left"), on="subject_id")
+            made = before.height and increment_of_traffic(
+                fresh,
+                Policy.from_json(before.item()),
+                champion,
+                turn,
+                loop.allocation,
+                embed_texts,
+            )
+        else:
+            made = increment(
+                evidence,
+                lambda rows: fit_recipes(rows, by_format),
+                champion.recipes,
+                turn,
+                briefs=warehouse.read(DRAWN, named),
+                control_share=loop.allocation.control,
+            )
         context.add_output_metadata({"champion": version})
-        if made is None:
+        if not made:
             context.log.info("Nothing to compare: no earlier turn to learn from, or no new variant was met.")
             return TABLES["comparisons"].frame([])
         return TABLES["comparisons"].frame(

@@ -86,15 +86,23 @@ def outbox_items(rows: "pl.DataFrame", loop: Loop, turn: str) -> Iterator[dict[s
             "salt": subject_salt(loop.name, first["subject_id"]),
             "holdout": {"share": first["holdout"], "salt": holdout_salt(loop.name)},
             "variants": [
-                _variant(row) for row in variants.with_columns(pl.col("written_in").cast(pl.String)).to_dicts()
+                _variant(row, given=loop.subjects.variants is not None)
+                for row in variants.with_columns(pl.col("written_in").cast(pl.String)).to_dicts()
             ],
         }
 
 
-def _variant(row: dict[str, Any]) -> dict[str, Any]:
+def _variant(row: dict[str, Any], *, given: bool) -> dict[str, Any]:
     item = {name: row[name] for name in ("variant_id", "text", "share", "is_control")}
     if row["is_control"]:
         return {**item, "provenance": {"source": "original"}, "disclosure": None}
+    if given:  # a person wrote it, or whatever the sender of the subject uses
+        kept = {name: row[name] for name in ("candidate_id", "written_in", "approved_by")}
+        return {
+            **item,
+            "provenance": {"source": "given", **kept, "allocated_by": row["policy_version"]},
+            "disclosure": None,
+        }
     by_person = row["approved_by"] == "person"
     return {
         **item,

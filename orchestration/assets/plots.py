@@ -31,7 +31,7 @@ def momentum_plot(momentum: "pl.DataFrame") -> str:
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     audience = " (simulated audience)" if known["simulated"].any() else ""
     axes.set_title(f"Lift over the holdout, 95 % interval{audience}", fontsize=10)
-    return _markdown(figure, "lift over the holdout by turn")
+    return as_markdown_image(figure, "lift over the holdout by turn")
 
 
 def beliefs_plot(beliefs: "pl.DataFrame") -> str:
@@ -46,10 +46,11 @@ def beliefs_plot(beliefs: "pl.DataFrame") -> str:
     axes.set_yticks(at, beliefs["recipe"].to_list())
     axes.invert_yaxis()
     axes.set_title("Expected log lift of a recipe over the control, one standard deviation", fontsize=10)
-    return _markdown(figure, "beliefs about recipes")
+    return as_markdown_image(figure, "beliefs about recipes")
 
 
-def _markdown(figure: "Figure", alternative: str) -> str:
+def as_markdown_image(figure: "Figure", alternative: str) -> str:
+    """A figure as Markdown with the image in it."""
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=110)
     return f"![{alternative}](data:image/png;base64,{base64.b64encode(picture.getvalue()).decode()})"

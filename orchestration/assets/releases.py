@@ -24,6 +24,7 @@ from orchestration.resources.warehouse import Warehouse
 from orchestration.resources.warehouse_io import as_markdown
 from orchestration.settings import Settings
 from orchestration.tables import TABLES
+from orchestration.turns import Turn
 
 if TYPE_CHECKING:
     import polars as pl
@@ -65,6 +66,8 @@ def releases_asset(loop: Loop, settings: Settings, partitions: dg.PartitionsDefi
         named = {"loop": loop.name, "turn": turn}
         (in_force,) = champion.to_dicts()
         policy = Policy.from_json(in_force["policy"]).covering(by_format)
+        if loop.subjects.ends:
+            subjects = with_turns_left(subjects, loop.subjects.ends, Turn.of(turn, settings))
         arms = arms_of(subjects, reviews, warehouse.read(LAST_RELEASE, named), loop.name)
         met = warehouse.read(MET_BEFORE, named)
         rows = release_rows(
@@ -82,6 +85,15 @@ def releases_asset(loop: Loop, settings: Settings, partitions: dg.PartitionsDefi
         return rows
 
     return releases
+
+
+def with_turns_left(subjects: "pl.DataFrame", ends: str, turn: Turn) -> "pl.DataFrame":
+    """`subjects` with `turns_left`: turns that begin before the day that the fact `ends` names, this one included."""
+    import polars as pl
+
+    last = pl.col("facts").str.json_path_match(f"$.{ends}").str.to_date("%Y-%m-%d")
+    days = (last - pl.lit(turn.first_day)).dt.total_days()
+    return subjects.with_columns(turns_left=(days / turn.length.days).ceil().clip(1).cast(pl.Int64))
 
 
 def release_rows(turn: str, loop: Loop, arms: "pl.DataFrame", policy_version: str) -> "pl.DataFrame":

@@ -14,14 +14,28 @@ from orchestration.resources.warehouse import Warehouse
 from orchestration.settings import Settings
 
 IN_FORCE = """
-    select
-        '{turn}'::date as turn, loop, subject_id, version, format, category, original, facts
-    from flywheel.landed_subjects
-    where loop = '{loop}'
-    qualify row_number() over (partition by subject_id order by landed_order desc) = 1
-    order by min(landed_order) over (partition by subject_id), subject_id
+    select '{turn}'::date as turn, loop, subject_id, version, format, category, original, facts
+    from (
+        select *, min(landed_order) over (partition by subject_id) as first_landed
+        from flywheel.landed_subjects
+        where loop = '{loop}'
+        qualify row_number() over (partition by subject_id order by landed_order desc) = 1
+    )
+    where {open}
+    order by first_landed, subject_id
     limit {limit}
 """
+OPEN = """
+    try_cast(json_extract_string(facts, '$.{starts}') as date) <= '{turn}'::date
+    and try_cast(json_extract_string(facts, '$.{ends}') as date) > '{turn}'::date
+"""
+
+
+def subjects_in_force(loop: Loop, turn: str, limit: int) -> str:
+    """The SELECT of a turn's subjects: the first that landed and are open, at most `limit`, with their newest facts."""
+    declared = loop.subjects
+    is_open = OPEN.format(turn=turn, starts=declared.starts, ends=declared.ends) if declared.starts else "true"
+    return IN_FORCE.format(turn=turn, loop=loop.name, open=is_open, limit=limit)
 
 
 def subjects_asset(loop: Loop, settings: Settings, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
@@ -38,13 +52,12 @@ def subjects_asset(loop: Loop, settings: Settings, partitions: dg.PartitionsDefi
     def subjects(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> Any:
         if is_released(context, warehouse, loop):
             return None
-        rows = warehouse.read(
-            IN_FORCE.format(turn=context.partition_key, loop=loop.name, limit=settings.subjects_per_turn)
-        )
+        rows = warehouse.read(subjects_in_force(loop, context.partition_key, settings.subjects_per_turn))
         if rows.is_empty():
+            open_now = f" that is open in turn {context.partition_key}" if loop.subjects.starts else ""
             raise dg.Failure(
-                f"No subject of {loop.name} has landed. Put a file with the columns {list(loop.subjects.columns)} "
-                f"into landing/{loop.name}/subjects/; `flywheel doctor` checks all files.",
+                f"No subject of {loop.name}{open_now} has landed. Put a file with the columns "
+                f"{list(loop.subjects.columns)} into landing/{loop.name}/subjects/; `flywheel doctor` checks all.",
                 allow_retries=False,
             )
         return rows

@@ -5,13 +5,13 @@ Not here: the graph (definitions), the catalogue and the audience (worlds).
 """
 
 import json
-import shutil
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from orchestration.commands.report import decision_lines, turn_lines, turn_table
 from orchestration.driver import Flywheel
+from orchestration.home import start_over
 from orchestration.resources.warehouse import Warehouse
 from orchestration.settings import Settings
 from orchestration.turns import Turn
@@ -21,9 +21,7 @@ from orchestration.worlds.sandbox import Sandbox
 if TYPE_CHECKING:
     from rich.console import Console
 
-MARKER = "demo.json"
 SUMMARY = "summary.json"
-KEPT = ("responses.sqlite", "responses.sqlite-wal", "responses.sqlite-shm")  # answers are paid for once
 
 
 def run_demo(settings: Settings, console: "Console", *, turns: int, products: int, exposures: int) -> None:
@@ -32,7 +30,7 @@ def run_demo(settings: Settings, console: "Console", *, turns: int, products: in
     Raises ValueError when the home holds something other than a demonstration.
     """
     started = time.monotonic()
-    _start_over(settings)
+    start_over(settings, "demonstration")
     loop = "content"
     sandbox = Sandbox(seed=settings.seed, exposures_per_turn=exposures)
     catalogue = land_catalogue(settings.landing, products)
@@ -65,23 +63,6 @@ def _first(settings: Settings, turns: int) -> Iterator[Turn]:
     for _ in range(turns):
         yield turn
         turn = turn.next()
-
-
-def _start_over(settings: Settings) -> None:
-    home = settings.root
-    if home.exists() and any(home.iterdir()) and not (home / MARKER).exists():
-        raise ValueError(
-            f"{settings.home} holds a flywheel that is no demonstration: set FLYWHEEL_HOME to another folder."
-        )
-    home.mkdir(parents=True, exist_ok=True)
-    (home / MARKER).write_text(json.dumps({"purpose": "demonstration; started over by each `flywheel demo`"}))
-    for path in home.iterdir():
-        if path.name in (MARKER, *KEPT):
-            continue
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
 
 
 def _write_summary(settings: Settings, lines: list[dict[str, Any]]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from orchestration.assets.briefs import briefs_of
 from orchestration.assets.candidates import request_of
-from orchestration.assets.subjects import IN_FORCE
+from orchestration.assets.subjects import subjects_in_force
 from orchestration.learning.policy import Policy
 from orchestration.loops.declaration import Loop
 from orchestration.loops.recipes import recipes_by_format
@@ -28,8 +28,11 @@ def planned_calls(
 ) -> Iterator[str]:
     """One line for each loop. Prompts that are not in the registry yet count as version 0."""
     for loop in loops:
+        if loop.subjects.variants:
+            yield f"{loop.name}: subjects bring their variants, so nothing would be asked."
+            continue
         recipes = loop.recipes.for_languages(settings.languages)
-        subjects = warehouse.read(IN_FORCE.format(turn=turn, loop=loop.name, limit=settings.subjects_per_turn))
+        subjects = warehouse.read(subjects_in_force(loop, turn, settings.subjects_per_turn))
         champion = tracking.champion(loop.name)
         by_format = recipes_by_format(recipes)
         policy = Policy.from_json(champion.policy).covering(by_format) if champion else Policy.first(by_format)

@@ -27,6 +27,10 @@ class Posterior:
     covariance: np.ndarray
     present: np.ndarray
 
+    def of(self, subjects: np.ndarray) -> "Posterior":
+        """The same for some subjects, a mask (s,) or indices."""
+        return Posterior(self.mean[subjects], self.covariance[subjects], self.present[subjects])
+
     @property
     def expected_rate(self) -> np.ndarray:
         """Expected rates (s, k), log-normal means; 0 for absent arms."""

@@ -33,11 +33,12 @@ def arms_of(
 ) -> "pl.DataFrame":
     """What may compete: one row for each subject and different text, the control first, then carried-over, then new.
 
-    A text that is the original's, or is there already, is not there twice.
+    A text that is the original's, or is there already, is not there twice. `subjects` may say in `turns_left` for how
+    many turns a subject is in force, this one included.
     """
     import polars as pl
 
-    known = subjects.select("subject_id", "category", "format")
+    known = subjects.select("subject_id", "category", "format", *({"turns_left"} & set(subjects.columns)))
     control = subjects.select(
         "subject_id", text="original", candidate_id=pl.lit(None, pl.String), recipe_id=pl.lit(None, pl.String)
     )
@@ -50,7 +51,7 @@ def arms_of(
         ]
     )
     return (
-        texts.join(known, on="subject_id", maintain_order="left")
+        texts.join(known, on="subject_id", how="inner", maintain_order="left")
         .with_columns(pl.col("text").str.strip_chars())
         .unique(["subject_id", "text"], keep="first", maintain_order=True)
         .with_columns(
@@ -72,7 +73,8 @@ def allocated(
 ) -> "pl.DataFrame":
     """`arms` with `share` and `predicted` (log ratio to the control); arms beyond the most allowed are left out.
 
-    `met` holds each variant's totals over earlier turns. Those with the best upper end of belief stay in.
+    `met` holds each variant's totals over earlier turns. Those with the best upper end of belief stay in. What is
+    learned of a subject pays for its `turns_left`, or for the allocation's horizon where that is shorter or not known.
     """
     import polars as pl
 
@@ -100,14 +102,20 @@ def allocated(
     belief = grid.belief(policy)
     seen = met.group_by("subject_id").agg(pl.col("units").sum(), pl.col("turns").max())
     a_turn = float((seen["units"] / seen["turns"]).mean()) if len(seen) else UNITS_AHEAD  # type: ignore[arg-type]
-    shares = allocate_all(
-        belief,
-        units_ahead=max(a_turn, 1.0),
-        batches_left=allocation.horizon,
-        floor=allocation.floor,
-        control=np.zeros(len(grid.units), dtype=int),
-        control_share=allocation.control,
-    )
+    horizon = np.full(len(grid.units), allocation.horizon)
+    if "turns_left" in kept.columns:
+        horizon = np.minimum(horizon, kept["turns_left"].to_numpy()[grid.column == 0])
+    shares = np.zeros(grid.present.shape)
+    for turns in np.unique(horizon):
+        alike = horizon == turns
+        shares[alike] = allocate_all(
+            belief.of(alike),
+            units_ahead=max(a_turn, 1.0),
+            batches_left=int(turns),
+            floor=allocation.floor,
+            control=np.zeros(int(alike.sum()), dtype=int),
+            control_share=allocation.control,
+        )
     shares = np.where(grid.present.sum(axis=1, keepdims=True) == 1, grid.present, shares)
     lift = belief.mean - belief.mean[:, :1]
     return kept.with_columns(share=pl.Series(grid.flat(shares)), predicted=pl.Series(grid.flat(lift)))

@@ -135,19 +135,6 @@ def better_than_champion(estimate: PairedEstimate) -> Condition:
     return Condition.of("lower_bound", 1000 * estimate.low, ">", 0.0, said)
 
 
-def guardrail_of_challenger(outcome: str, estimate: PairedEstimate, *, no_worse_than: float = 0.0) -> Condition:
-    """The challenger does not raise an unwanted outcome: `estimate` compares that outcome instead of the reward.
-
-    Fails when the one-sided 95 % bound of this look shows a relative rise above `no_worse_than`. A single look's
-    bound is meant: the more looks, the likelier a block, which is the safe side.
-    """
-    least = estimate.value - 1.6449 * estimate.standard_error if estimate.increments else 0.0
-    rate = estimate.champion
-    number = least / rate if rate > 0 else (0.0 if least <= 0 else math.inf)
-    said = f"{outcome}: {_percent(estimate.relative)} against the champion, at least {_percent(number)}."
-    return Condition.of(f"guardrail_{outcome}", number, "<=", no_worse_than, said)
-
-
 def guardrail_of_release(outcome: str, measured: Worsening, *, no_worse_than: float = 0.0) -> Condition:
     """What is released does not raise an unwanted outcome over the control; holds at every turn at once."""
     number = measured.relative_low

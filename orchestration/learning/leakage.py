@@ -13,6 +13,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -23,6 +24,7 @@ _PRIME = (1 << 31) - 1
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _SHOWN = 5
 _LARGEST_BUCKET = 200
+_KEPT = 1 << 17  # texts whose keys are kept: turn after turn holds the same history against new texts
 
 
 @dataclass(frozen=True)
@@ -86,19 +88,19 @@ def near_identical_pairs(
     left_words, right_words = [_normal(text) for text in left], [_normal(text) for text in right]
     first = {words: index for index, words in reversed(list(enumerate(left_words))) if words}
     found = {index: (first[words], True) for index, words in enumerate(right_words) if words in first}
-    left_sets = [_shingles(words) for words in left_words]
-    right_sets = [_shingles(words) for words in right_words]
-    buckets: dict[tuple[int, int], list[int]] = {}
-    for index, keys in enumerate(_band_keys(left_sets)):
-        for band, key in enumerate(keys):
-            bucket = buckets.setdefault((band, key), [])
-            if left_sets[index] and len(bucket) < _LARGEST_BUCKET:
+    looked_for = frozenset[int]().union(*(_band_keys(_shingles(words)) for words in right_words if words))
+    buckets: dict[int, list[int]] = {}
+    for index, words in enumerate(left_words):
+        for key in _band_keys(_shingles(words)) & looked_for if words else ():
+            bucket = buckets.setdefault(key, [])
+            if len(bucket) < _LARGEST_BUCKET:
                 bucket.append(index)
-    for index, keys in enumerate(_band_keys(right_sets)):
-        if index in found or not right_sets[index]:
+    for index, words in enumerate(right_words):
+        if index in found or not words:
             continue
-        candidates = {other for band, key in enumerate(keys) for other in buckets.get((band, key), ())}
-        alike = [other for other in candidates if _jaccard(left_sets[other], right_sets[index]) >= similarity]
+        mine = _shingles(words)
+        candidates = {other for key in _band_keys(mine) for other in buckets.get(key, ())}
+        alike = [other for other in candidates if _jaccard(_shingles(left_words[other]), mine) >= similarity]
         if alike:
             found[index] = (min(alike), False)
     return [(other, index, same) for index, (other, same) in sorted(found.items())]
@@ -123,16 +125,16 @@ def groups_of_near_identical(
     normal = [_normal(text) for text in texts]
     sets = [_shingles(words) for words in normal]
     seen: dict[str, int] = {}
-    buckets: dict[tuple[int, int], list[int]] = {}
-    for index, keys in enumerate(_band_keys(sets)):
-        if not sets[index]:
+    buckets: dict[int, list[int]] = {}
+    for index, own in enumerate(sets):
+        if not own:
             continue
         same = seen.setdefault(normal[index], index)
         parent[root(codes[index])] = root(codes[same])
         if same != index:
             continue
-        for band, key in enumerate(keys):
-            bucket = buckets.setdefault((band, key), [])
+        for key in sorted(_band_keys(own)):
+            bucket = buckets.setdefault(key, [])
             for other in bucket:
                 if root(codes[index]) != root(codes[other]) and _jaccard(sets[index], sets[other]) >= similarity:
                     parent[root(codes[index])] = root(codes[other])
@@ -141,10 +143,12 @@ def groups_of_near_identical(
     return np.array([root(code) for code in codes], dtype=int)
 
 
+@lru_cache(maxsize=_KEPT)
 def _normal(text: str) -> str:
     return " ".join(word.lower().replace("’", "'") for word in _WORD.findall(text))
 
 
+@lru_cache(maxsize=_KEPT)
 def _shingles(words: str) -> frozenset[int]:
     """Hashes of neighbouring word pairs, and of the first and last word; of the word alone for a single word."""
     if not words:
@@ -159,16 +163,17 @@ def _jaccard(one: frozenset[int], two: frozenset[int]) -> float:
     return len(one & two) / together if together else 0.0
 
 
-def _band_keys(sets: Sequence[frozenset[int]]) -> list[list[int]]:
-    """For every set the keys of its bands: equal keys in a band make two sets candidates."""
-    if not sets:
-        return []
+@lru_cache(maxsize=_KEPT)
+def _band_keys(values: frozenset[int]) -> frozenset[int]:
+    """The keys of a set's bands, in which the band is mixed: a shared key makes two sets candidates."""
+    factor, shift, mix = _permutations()
+    members = np.fromiter(values, dtype=np.uint64) % _PRIME
+    signature = ((members[:, None] * factor + shift) % _PRIME).min(axis=0)
+    return frozenset((signature.reshape(_BANDS, _ROWS) * mix).sum(axis=1, dtype=np.uint64).tolist())
+
+
+@cache
+def _permutations() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(1997)
     factor, shift = rng.integers(1, _PRIME, (2, _BANDS * _ROWS), dtype=np.uint64)
-    mix = rng.integers(1, 1 << 62, _ROWS, dtype=np.uint64) | np.uint64(1)
-    keys: list[list[int]] = []
-    for values in sets:
-        members = np.fromiter(values or (0,), dtype=np.uint64) % _PRIME
-        signature = ((members[:, None] * factor + shift) % _PRIME).min(axis=0)
-        keys.append((signature.reshape(_BANDS, _ROWS) * mix).sum(axis=1, dtype=np.uint64).tolist())
-    return keys
+    return factor, shift, rng.integers(1, 1 << 62, (_BANDS, _ROWS), dtype=np.uint64) | np.uint64(1)

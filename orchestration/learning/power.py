@@ -141,6 +141,16 @@ def turns_to_promote(
     return _first_learned(design, gap, power, min(most, 3 * compared + 8))
 
 
+def units_to_see(base_rate: float, lift: float, *, alpha: float = 0.05, power: float = 0.8) -> float:
+    """Units of two equal groups, one at `base_rate`, one higher by `lift` (relative), that tell them apart in one look.
+
+    inf where nothing is ever earned. Source: Fleiss, Levin and Paik (2003), chapter 4, without continuity correction.
+    """
+    if not base_rate > 0:
+        return math.inf
+    return 4 * ((_z(alpha) + _z(1 - power)) / lift) ** 2 * max(1 - base_rate, 0.0) / base_rate
+
+
 def _first(design: Design, lift: float, variance: float, power: float, most: int) -> int | None:
     """The first look by which a mean of `lift`, measured with `variance` a turn, has crossed its bound."""
     if lift <= 0:

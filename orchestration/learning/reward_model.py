@@ -18,7 +18,7 @@ import numpy as np
 from orchestration.learning.log_rates import Within, within_subjects
 from orchestration.learning.reward_card import accuracy_on, strongest, weak_where
 from orchestration.learning.text_features import FEATURE_NAMES
-from orchestration.learning.text_ridge import FOLDS, LATE_PARTS, TextRidge
+from orchestration.learning.text_ridge import FOLDS, LATE_PARTS, Penalties, TextRidge
 
 WINDOW = 40_000
 _SAME_WITHIN = 0.05  # a feature that varies less than this within subjects, against between, is left out
@@ -52,6 +52,12 @@ class RewardModel:
                 raise ValueError(f"The model was fitted on {known} columns of {what}, not {given}: fit it again.")
         return embeddings @ np.array(self.embedding_coefficients) + features @ np.array(self.feature_coefficients)
 
+    @property
+    def penalties(self) -> Penalties | None:
+        """Those that its fit chose; None before the first fit."""
+        chosen = self.card.get("penalties")
+        return Penalties(**chosen) if isinstance(chosen, Mapping) else None
+
     def to_json(self) -> str:
         return json.dumps(asdict(self))
 
@@ -75,13 +81,15 @@ def fit_reward_model(
     scale: float = 1.0,
     feature_names: tuple[str, ...] = FEATURE_NAMES,
     window: int = WINDOW,
+    penalties: Penalties | None = None,
 ) -> RewardModel:
     """Fit on one row per subject and text: totals over turns, so that a text counts once.
 
     subject (n,) any labels; embeddings (n, d); features (n, p); units, rewards (n,); `turn` (n,) orders rows in time
     (the last one in which the text was met) for the temporal check and for the window of the newest `window` rows.
     `fold` (n,) keeps a subject in one fold of cross-validation; by default subjects are dealt in order of appearance.
-    `scale` is log_rates.dispersion. Without two informative subjects the model stays at zero, and its card says so.
+    `scale` is log_rates.dispersion. `penalties` are searched for where none are given. Without two informative
+    subjects the model stays at zero, and its card says so.
     """
     turn = np.zeros(len(units)) if turn is None else turn
     newest = np.sort(np.argsort(turn, kind="stable")[-window:])
@@ -107,7 +115,7 @@ def fit_reward_model(
     late = _late(codes, turns)
     parts = folds + FOLDS * late
     ridge = TextRidge.of(data, columns, parts, turns, levels, spread=effect_spread, width=width)
-    penalties = ridge.best_penalties()
+    penalties = penalties or ridge.best_penalties()
     held_out = ridge.held_out(columns, folds, penalties)
     slope, slope_error = calibration(data, held_out, effect_spread)
     spread = data.spread(slope * held_out)

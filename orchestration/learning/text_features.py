@@ -1,6 +1,6 @@
 """What of a text can be read off its surface: a few dozen numbers, each with a name and a meaning.
 
-Here: the interpretable features that the reward model, the sandbox audience and the tone guardrail share.
+Here: the interpretable features that the reward model reads beside the embedding.
 Also word hashes: which words a text uses, in a fixed number of columns.
 Not here: embeddings (resources.text_embedding) and what any feature is worth (reward_model).
 

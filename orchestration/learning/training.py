@@ -11,9 +11,10 @@ import numpy as np
 
 from orchestration.learning.exemplars import winners
 from orchestration.learning.policy import Policy
-from orchestration.learning.recipe_policy import RecipePolicy, fit_recipe_policy
+from orchestration.learning.recipe_policy import RecipePolicy, fit_recipe_policy, initial_policy
 from orchestration.learning.reward_model import RewardModel, fit_reward_model
 from orchestration.learning.text_features import text_features
+from orchestration.learning.text_ridge import Penalties
 from orchestration.learning.variant_prior import VariantPrior, fit_variant_prior
 
 if TYPE_CHECKING:
@@ -31,11 +32,12 @@ def fit_policy(evidence: "pl.DataFrame", by_format: Formats, embed: Embed) -> Po
     if texts.is_empty():
         return Policy(recipes)
     embedded, features = embed(texts["text"].to_list()), text_features(texts["text"].to_list())
+    model = _reward_model(texts, embedded, features)
     return Policy(
         recipes,
-        _reward_model(texts, embedded, features),
+        model,
         winners(evidence, recipes.spreads.text),
-        _variant_prior(evidence, texts, embedded, features, by_format),
+        _variant_prior(evidence, texts, embedded, features, by_format, model.penalties),
     )
 
 
@@ -46,6 +48,8 @@ def fit_recipes(evidence: "pl.DataFrame", by_format: Formats) -> RecipePolicy:
     """
     import polars as pl
 
+    if not by_format:
+        return initial_policy([], {})
     return fit_recipe_policy(
         evidence.filter(pl.col("is_control") | pl.col("recipe_propensity").is_not_null()), by_format
     )
@@ -100,7 +104,9 @@ def predictions(
     return np.array(rows).reshape(-1, 2)
 
 
-def _reward_model(texts: "pl.DataFrame", embedded: np.ndarray, features: np.ndarray) -> RewardModel:
+def _reward_model(
+    texts: "pl.DataFrame", embedded: np.ndarray, features: np.ndarray, penalties: Penalties | None = None
+) -> RewardModel:
     return fit_reward_model(
         texts["subject_id"].to_numpy(),
         embedded,
@@ -109,13 +115,22 @@ def _reward_model(texts: "pl.DataFrame", embedded: np.ndarray, features: np.ndar
         texts["reward"].to_numpy(),
         turn=texts["day"].to_numpy(),
         fold=texts["fold"].to_numpy(),
+        penalties=penalties,
     )
 
 
 def _variant_prior(
-    evidence: "pl.DataFrame", texts: "pl.DataFrame", embedded: np.ndarray, features: np.ndarray, by_format: Formats
+    evidence: "pl.DataFrame",
+    texts: "pl.DataFrame",
+    embedded: np.ndarray,
+    features: np.ndarray,
+    by_format: Formats,
+    penalties: Penalties | None,
 ) -> VariantPrior:
-    """What predictions are worth, measured on subjects that did not make them."""
+    """What predictions are worth, measured on subjects that did not make them.
+
+    All folds share three `penalties` that all of them have chosen: too few numbers to learn a subject's answers by.
+    """
     import polars as pl
 
     folds = texts["fold"].to_numpy()
@@ -124,7 +139,7 @@ def _variant_prior(
         mine, others = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
         if not len(others):
             continue
-        model = _reward_model(texts[others], embedded[others], features[others])
+        model = _reward_model(texts[others], embedded[others], features[others], penalties)
         rows = texts[mine]
         predicted[mine] = predictions(
             rows["subject_id"].to_list(),

@@ -20,7 +20,7 @@ from orchestration.guards import (
     well_formed,
     words,
 )
-from orchestration.loops.declaration import Allocation, ByRisk, Guardrail, Loop, Outcome, Subjects, days
+from orchestration.loops.declaration import Allocation, ByRisk, CostLimit, Guardrail, Loop, Outcome, Subjects, days
 from orchestration.loops.recipes import Recipes
 
 
@@ -67,6 +67,7 @@ def content_loop(brand: Path | None = None) -> Loop:
         ),
         reward="click",
         guardrails=(Guardrail("complaint", no_worse_than=0.0),),
+        costs=(CostLimit("tokens", no_worse_than=0.25), CostLimit("tone", no_worse_than=0.25)),
         allocation=Allocation(floor=0.02, control=0.10, holdout=0.10, variants=4),
         briefs_per_subject=2,
     )

@@ -25,6 +25,9 @@ class Subjects:
     `key` is the column that identifies a subject. `facts` are the columns that an answer may use, `original` the
     column that holds the text in force without the flywheel. `category` is what subjects are pooled by. `personal`
     columns are pseudonymised before they are stored, and a personal key too.
+
+    `variants` is a column with a JSON list of texts, where a subject brings what competes with its original and no
+    model is asked. `starts` and `ends` are columns of days, where a subject is in force from one up to the other.
     """
 
     key: str
@@ -33,6 +36,18 @@ class Subjects:
     category: str
     format: str | None = None
     personal: tuple[str, ...] = ()
+    variants: str | None = None
+    starts: str | None = None
+    ends: str | None = None
+
+    def __post_init__(self) -> None:
+        unknown = {self.variants, self.starts, self.ends} - {None, *self.facts}
+        if unknown:
+            raise ValueError(
+                f"Name {sorted(str(name) for name in unknown)} among the facts: that is where they are kept."
+            )
+        if (self.starts is None) != (self.ends is None):
+            raise ValueError("A subject that starts also ends: give both `starts` and `ends`, or neither.")
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -60,6 +75,17 @@ class Guardrail:
 
     outcome: str
     no_worse_than: float = 0.0
+
+
+@dataclass(frozen=True)
+class CostLimit:
+    """What one brief may cost on average: a promotion must not raise it by more than `no_worse_than`, relatively.
+
+    `tokens` and `usd` are those of its calls; `tone` is the share of drafts that the guard of that name objects to.
+    """
+
+    name: Literal["tokens", "usd", "tone"]
+    no_worse_than: float
 
 
 @dataclass(frozen=True)
@@ -95,7 +121,8 @@ class Loop:
 
     `made_by` says what answers a brief: a language model, or the policy itself where the decision is not text
     (which offer, which price). `answer` is what an answer must look like, and `text_field` the field of it that a
-    unit meets. `reward` names the outcome that the loop learns from.
+    unit meets. `reward` names the outcome that the loop learns from. Subjects that bring their variants need no
+    recipes.
     """
 
     name: str
@@ -108,6 +135,7 @@ class Loop:
     outcomes: tuple[Outcome, ...]
     reward: str
     guardrails: tuple[Guardrail, ...] = ()
+    costs: tuple[CostLimit, ...] = ()
     review: ByRisk = ByRisk()
     allocation: Allocation = Allocation()
     briefs_per_subject: int = 2
@@ -121,5 +149,9 @@ class Loop:
                 raise ValueError(f"Loop {self.name!r} uses outcome {needed!r}, but declares only {names}.")
         if self.text_field not in self.answer.model_fields:
             raise ValueError(f"{self.answer.__name__} has no field {self.text_field!r}.")
+        if self.recipes.folder is None and self.subjects.variants is None:
+            raise ValueError(
+                f"Loop {self.name!r} has no recipes, and its subjects bring no variants: nothing would compete."
+            )
         if len({guard.name for guard in self.guards}) < len(self.guards):
             raise ValueError(f"Loop {self.name!r} names a guard twice.")

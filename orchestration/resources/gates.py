@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from orchestration.resources.suites import Expectation, Suite
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import duckdb
     import pandas as pd
     import polars as pl
+    from great_expectations.core.batch_definition import BatchDefinition
 
 Status = Literal["passed", "failed", "could not run"]
 
@@ -141,13 +143,10 @@ def _validated(expectations: Sequence[Expectation], on: _Frame, rows: int) -> li
 
 
 def _results(expectations: Sequence[Expectation], frame: "pd.DataFrame") -> dict[str, dict[str, Any]]:
-    """Great Expectations' results by the name of the expectation; a context of its own for every call."""
-    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # it would report its use to its makers
+    """Great Expectations' results by the name of the expectation."""
     import great_expectations as gx
 
-    logging.getLogger("great_expectations").setLevel(logging.WARNING)  # else it tells of every step it takes
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
+    whole = _whole_frames()
     suite = gx.ExpectationSuite(
         name="gate",
         expectations=[
@@ -155,8 +154,7 @@ def _results(expectations: Sequence[Expectation], frame: "pd.DataFrame") -> dict
             for one in expectations
         ],
     )
-    asset = context.data_sources.add_pandas("warehouse").add_dataframe_asset("partition")
-    batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
+    batch = whole.get_batch({"dataframe": frame})
     counts_only = {"result_format": "SUMMARY", "partial_unexpected_count": 0}
     validated = batch.validate(suite, result_format=counts_only)
     return {
@@ -168,6 +166,19 @@ def _results(expectations: Sequence[Expectation], frame: "pd.DataFrame") -> dict
         for result in validated.results
         if result.expectation_config is not None
     }
+
+
+@cache
+def _whole_frames() -> "BatchDefinition":
+    """Whole frames as batches, of one context a process: making a context costs as much as a suite."""
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # it would report its use to its makers
+    import great_expectations as gx
+
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)  # else it tells of every step it takes
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
+    asset = context.data_sources.add_pandas("warehouse").add_dataframe_asset("partition")
+    return asset.add_batch_definition_whole_dataframe("all")
 
 
 def _exception(info: Mapping[str, Any]) -> str:

@@ -60,7 +60,7 @@ def log(policy: str, prompts: dict[str, int]) -> tuple[str, str]:
             python_model=__file__,
             artifacts={"policy": str(file)},
             signature=SIGNATURE,
-            input_example=pd.DataFrame({"category": [""] * len(formats), "format": formats}),
+            input_example=pd.DataFrame({"category": [""] * len(formats), "format": formats}) if formats else None,
             prompts=[f"prompts:/{name}/{number}" for name, number in prompts.items()],
             pip_requirements=[f"generative-growth-flywheel=={version('generative-growth-flywheel')}"],
         )

@@ -82,9 +82,9 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Recipes:
-    """The recipes of a loop, for the languages that are set."""
+    """The recipes of a loop, for the languages that are set; none at all without a folder."""
 
-    folder: Path
+    folder: Path | None = None
 
     @classmethod
     def in_folder(cls, name: str) -> "Recipes":
@@ -94,6 +94,8 @@ class Recipes:
     def _templates(self) -> tuple[tuple[str, dict, tuple[Message, ...]], ...]:
         import frontmatter
 
+        if self.folder is None:
+            return ()
         files = sorted(self.folder.glob("*.md"))
         if not files:
             raise FileNotFoundError(f"No recipe in {self.folder}: add one Markdown file a template.")
@@ -104,6 +106,8 @@ class Recipes:
 
         Raises ValueError when a language has no recipe at all, naming what there is.
         """
+        if self.folder is None:
+            return ()
         recipes = tuple(
             Recipe(
                 recipe_id=f"{stem}-{language}",

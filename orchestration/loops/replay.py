@@ -1,0 +1,46 @@
+"""The replay loop: past experiments of a team, gone through turn by turn as if the flywheel had run them.
+
+Here: what a logged test brings (its texts, its days, whether its traffic split as planned) and how traffic is shared.
+Not here: reading logs and drawing outcomes from them (worlds), the command (commands.replay).
+"""
+
+from pydantic import BaseModel, Field
+
+from orchestration.guards.fair_log import fair_log
+from orchestration.loops.declaration import Allocation, ByRisk, Loop, Outcome, Subjects, days
+from orchestration.loops.recipes import Recipes
+
+NAME = "replay"
+MOST_VARIANTS = 20
+LONGEST = 26  # turns ahead that sharing reckons with; each test says how many it has left
+
+
+class LoggedText(BaseModel):
+    """A text that was tested once."""
+
+    text: str = Field(min_length=1)
+
+
+def replay_loop() -> Loop:
+    """The loop of logged tests."""
+    return Loop(
+        name=NAME,
+        subjects=Subjects(
+            key="subject_id",
+            facts=("test", "variants", "first_day", "end_day", "sample_ratio_p"),
+            original="original",
+            category="category",
+            variants="variants",
+            starts="first_day",
+            ends="end_day",
+        ),
+        unit="visitor",
+        recipes=Recipes(),
+        answer=LoggedText,
+        text_field="text",
+        guards=(fair_log(),),
+        review=ByRisk(flagged="publish", passed="publish"),
+        outcomes=(Outcome("click", within=days(1)),),
+        reward="click",
+        allocation=Allocation(floor=0.02, control=0.02, holdout=0.05, variants=MOST_VARIANTS, horizon=LONGEST),
+    )

@@ -1,0 +1,61 @@
+"""The event log that is kept open: the same events as Dagster's own, seen by others while a run goes on."""
+
+import threading
+import uuid
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from orchestration.home import prepare_home
+from orchestration.resources.event_log import KeptOpenEventLog
+from orchestration.settings import Settings
+
+
+@dg.asset
+def counted(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    context.log.info("one, two, three")
+    return dg.MaterializeResult(metadata={"rows": 3})
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))  # prepare_home sets it for good
+    prepare_home(Settings(_env_file=None, home=tmp_path / "home"))
+
+
+def types_of(instance: dg.DagsterInstance, run_id: str) -> list[str]:
+    return [entry.dagster_event_type.value for entry in instance.all_logs(run_id) if entry.dagster_event_type]
+
+
+def test_a_home_logs_the_same_events_as_dagster_itself(tmp_path: Path) -> None:
+    (tmp_path / "theirs").mkdir()
+    with dg.DagsterInstance.get() as ours, dg.DagsterInstance.local_temp(str(tmp_path / "theirs")) as theirs:
+        assert isinstance(ours.event_log_storage, KeptOpenEventLog)
+        logged = [types_of(one, dg.materialize([counted], instance=one).run_id) for one in (ours, theirs)]
+        assert ours.get_latest_materialization_event(counted.key) is not None
+    assert logged[0] == logged[1]
+
+
+def test_a_page_that_shows_a_run_hears_of_its_events_from_elsewhere() -> None:
+    heard: list[dg.EventLogEntry] = []
+    ended, run_id = threading.Event(), str(uuid.uuid4())
+
+    def hear(event: dg.EventLogEntry, cursor: str) -> None:  # noqa: ARG001
+        heard.append(event)
+        if event.dagster_event and event.dagster_event.event_type is dg.DagsterEventType.PIPELINE_SUCCESS:
+            ended.set()
+
+    job = dg.Definitions(assets=[counted]).resolve_implicit_global_asset_job_def()
+    with dg.DagsterInstance.get() as writing, dg.DagsterInstance.get() as page:
+        page.watch_event_logs(run_id, None, hear)
+        job.execute_in_process(instance=writing, run_id=run_id)
+        assert ended.wait(20), [event.message for event in heard]
+
+
+def test_more_runs_than_files_are_kept_open_all_stay_readable() -> None:
+    with dg.DagsterInstance.get() as instance:
+        runs = [dg.materialize([counted], instance=instance).run_id for _ in range(6)]
+        logged = [types_of(instance, run) for run in runs]
+    assert len(logged[0]) > 5
+    assert logged == [logged[0]] * 6
