@@ -22,7 +22,7 @@ demo: $(READY) ## four turns on a real catalogue, with a real model and a simula
 	$(BIN)/flywheel demo
 
 test: $(READY) $(BROWSER) ## all tests
-	$(BIN)/python -m pytest -n $(workers) --dist loadgroup
+	$(BIN)/python -m pytest -n $(workers) --dist loadfile
 
 up: $(READY) ## the Dagster UI, its daemon and the MLflow UI on 127.0.0.1; Ctrl-C ends all
 	$(BIN)/flywheel up

@@ -9,7 +9,7 @@ from benchmarks.crash import Shop, differing, killed, killed_in_generation, rows
 from tests.loopback import Behaviour, Loopback, serve
 from tests.wheel import copywriter
 
-pytestmark = [pytest.mark.xdist_group("crash"), pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 SUBJECTS, EXPOSURES = 9, 1_000
 

@@ -29,7 +29,7 @@ from tests.wheel import Wheel, copywriter
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE_S = 240
 REPOSITORY = "__repository__"  # how Dagster names the one of a Definitions object
-pytestmark = [pytest.mark.xdist_group("live"), pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 
 
 class Live:

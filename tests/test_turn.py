@@ -14,8 +14,6 @@ from orchestration.settings import Settings
 from tests.loopback import Behaviour, serve
 from tests.wheel import FIRST, SECOND, Wheel, copywriter
 
-pytestmark = pytest.mark.xdist_group("turns")
-
 
 @pytest.fixture(scope="module")
 def turned(tmp_path_factory: pytest.TempPathFactory) -> Wheel:

@@ -125,7 +125,7 @@ def _line(turn: ReplayedTurn) -> str:
         return f"{turn.key}: refused. {turn.refused}"
     gain = turn.gain
     return (
-        f"{turn.key}: {gain.subjects} tests, {gain.units:,} units, {gain.gained:+.1f} clicks over even shares "
+        f"{turn.key}: {gain.subjects} tests, {gain.units:,} units, {_signed(gain.gained)} clicks over even shares "
         f"({_percent(gain.relative)}), {turn.seconds:.1f} s"
     )
 
@@ -151,27 +151,27 @@ def gain_table(turns: Sequence[ReplayedTurn], decisions: Sequence[dict[str, Any]
     refused = sum(turn.refused is not None for turn in turns)
     title = f"{len(turns) - refused} turns of logged tests in {seconds:.0f} s, {refused} refused by a gate"
     table = Table(title=title, box=box.SIMPLE, padding=(0, 1, 0, 0))
-    for head in ("turn", "tests", "units", "clicks, even", "gained", "95 % interval", "of even", "policy", "decision"):
+    for head in ("turn", "tests", "units", "clicks, even", "gained", "95 % interval", "of even", "decision"):
         table.add_column(head, no_wrap=True, justify="left" if head in ("turn", "decision") else "right")
     for turn in turns:
         if turn.refused:
-            table.add_row(turn.key, *[""] * 7, "refused: traffic was not split as planned")
+            table.add_row(turn.key, *[""] * 6, "refused by a gate")
             continue
         row = decided.get(turn.key)
         said = ("promoted" if row["promoted"] else "stays") if row else ""
-        table.add_row(turn.key, *_cells(turn.gain), row["champion_before"] if row else "", said)
+        table.add_row(turn.key, *_cells(turn.gain), said)
     table.add_section()
-    table.add_row("all", *_cells(total_gain(turns)), "", "")
+    table.add_row("all", *_cells(total_gain(turns)), "")
     return table
 
 
 def _cells(gain: Gain) -> tuple[str, ...]:
-    interval = f"{gain.low:+.1f} to {gain.high:+.1f}" if math.isfinite(gain.low) else "one test only"
+    interval = f"{_signed(gain.low)} to {_signed(gain.high)}" if math.isfinite(gain.low) else "one test only"
     return (
         f"{gain.subjects:,}",
         f"{gain.units:,}",
         f"{gain.even:,.1f}",
-        f"{gain.gained:+,.1f}",
+        _signed(gain.gained),
         interval,
         _percent(gain.relative),
     )
@@ -280,4 +280,8 @@ def _write_summary(
 
 
 def _percent(share: float) -> str:
-    return "" if math.isnan(share) else f"{100 * share:+.1f} %"
+    return "" if math.isnan(share) else f"{_signed(100 * share)} %"
+
+
+def _signed(number: float) -> str:
+    return f"{round(number, 1) + 0.0:+,.1f}"  # without a zero that has a minus
