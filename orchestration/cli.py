@@ -122,7 +122,7 @@ def plan(
     """Say how many turns it takes until an effect can be seen, before a team starts."""
     from rich.table import Table
 
-    from orchestration.learning.power import Design
+    from orchestration.learning.power import Design, units_to_see
     from orchestration.learning.power import plan as planned
 
     with plain_errors():
@@ -145,6 +145,11 @@ def plan(
     console().print(table)
     typer.echo(
         "Turns after which the effect is seen with a probability of 80 %, at a one-sided level of 5 % over all looks."
+    )
+    most = Settings().planned_lift
+    typer.echo(
+        f"Nothing is promoted before {units_to_see(base_rate, most):,.0f} units were compared: what it takes to see a "
+        f"lift of {most:.0%}, the largest to be believed (FLYWHEEL_PLANNED_LIFT)."
     )
 
 

@@ -13,6 +13,7 @@ from typing import Literal
 
 from orchestration.loops.declaration import Loop
 from orchestration.resources.landing import Landing
+from orchestration.resources.pseudonyms import KEY_FILE
 from orchestration.resources.warehouse import Warehouse, WarehouseBusyError
 from orchestration.settings import Settings
 
@@ -116,6 +117,15 @@ def _pseudonyms(settings: Settings) -> Finding:
         )
     if len(settings.pseudonym_key.get_secret_value()) < 16:
         return Finding("pseudonyms", "fails", "the key is short", "Use at least 16 random characters.")
+    earlier = settings.root / KEY_FILE
+    if earlier.exists() and earlier.read_text().strip() != settings.pseudonym_key.get_secret_value():
+        return Finding(
+            "pseudonyms",
+            "fails",
+            "the key set is not the one that earlier turns were stored with",
+            f"Set FLYWHEEL_PSEUDONYM_KEY to what {KEY_FILE} in the home holds, then delete the file: under another key "
+            "every unit would be counted as a new one.",
+        )
     return Finding("pseudonyms", "ok", "key from the environment")
 
 
