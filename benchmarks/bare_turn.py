@@ -44,6 +44,7 @@ TOTALS = {
     "holdout": "select holdout_units from {schema}.holdout_ratios where turn = $turn",
     "sample ratios": "select round(sum(chi_square), 6) from {schema}.sample_ratios where turn = $turn",
     "best variants": "select sum(best_reward) from {schema}.experiment_readouts where turn = $turn",
+    "rewards of before": "select sum(x) from {schema}.pre_period_moments where turn = $turn",
     "verdicts": "select sum(judged) from {schema}.guard_verdicts where turn = $turn",
     "statuses": "select sum(candidates) from {schema}.generation_statuses where turn = $turn",
     "calls": "select sum(calls) from {schema}.turn_costs where turn = $turn",

@@ -202,3 +202,28 @@ select
     turn, loop, count(*) as calls, sum(input_tokens) as input_tokens, sum(output_tokens) as output_tokens,
     sum(cost_usd) as cost_usd, sum(latency_s) as seconds
 from flywheel.llm_calls where turn = getvariable('turn') group by all;
+
+create or replace table bare.pre_period_moments as
+with earlier as (
+    select loop, hash(o.unit_id) as unit_key, subject_id, count(distinct outcome_id) as rewards
+    from flywheel.outcomes as o join flywheel.outcome_definitions as d using (loop, outcome)
+    where d.is_reward and o.turn < getvariable('turn') and o.turn >= getvariable('turn') - interval 28 day
+    group by all
+), earlier_units as (
+    select loop, unit_key, sum(rewards) as rewards from earlier group by all
+), pairs as (
+    select
+        r.turn, r.loop, r.subject_id, r.is_control, coalesce(a.reward, 0) as y,
+        coalesce(u.rewards, 0) - coalesce(own.rewards, 0) as x
+    from firsts as f join released as r using (variant_key)
+    left join (
+        select subject_key, unit_key, reward from attributed where reward is not null and not excluded
+    ) as a on a.subject_key = f.subject_key and a.unit_key = f.unit_key
+    left join earlier_units as u on u.loop = r.loop and u.unit_key = f.unit_key
+    left join earlier as own on own.loop = r.loop and own.unit_key = f.unit_key and own.subject_id = r.subject_id
+    where not f.in_holdout and not f.excluded
+)
+select
+    turn, loop, subject_id, is_control, count(*) as units, sum(y) as y, sum(y * y) as yy, sum(x) as x, sum(x * x) as xx,
+    sum(x * y) as xy
+from pairs group by all;

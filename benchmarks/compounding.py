@@ -12,7 +12,6 @@ import os
 import tempfile
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -76,6 +75,10 @@ def course(world: World, seed: int, turns: int = TURNS, exposures: int = EXPOSUR
     )
 
 
+def _course(task: tuple[World, int]) -> Course:
+    return course(*task)
+
+
 def slope(lifts: Sequence[float]) -> float:
     """Least-squares slope of log lift per turn."""
     return float(np.polyfit(np.arange(len(lifts)), lifts, 1)[0])
@@ -124,9 +127,9 @@ def main() -> None:
     started = time.perf_counter()
     tasks = [(world, seed) for seed in range(1, SEEDS + 1) for world in WORLDS]
     courses: list[Course] = []
-    # One process a core: Dagster's home is a variable of the process, and wheels are independent.
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"), max_tasks_per_child=4) as pool:
-        for one in pool.map(course, *zip(*tasks, strict=True)):
+    # One process a core and wheel: Dagster's home is a variable of the process, and wheels are independent.
+    with get_context("spawn").Pool(os.cpu_count(), maxtasksperchild=1) as pool:
+        for one in pool.imap(_course, tasks):
             courses.append(one)
             lifts = " ".join(f"{100 * lift:+.1f}" for lift in one.reported)
             print(f"  {one.world} {one.seed}: {lifts} % (simulated), {one.promotions} promoted", flush=True)

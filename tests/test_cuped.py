@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.learning.cuped import Moments, difference
+from orchestration.learning.cuped import Moments, difference, stratified_difference
 
 
 def groups(rng, effect, n=2000, loyal=0.8):
@@ -50,3 +50,22 @@ def test_groups_that_are_too_small_and_unequal_columns_are_refused():
         difference(one, one)
     with pytest.raises(ValueError, match="for each outcome"):
         Moments.of([1.0, 2.0], [1.0])
+
+
+def test_units_are_compared_with_those_of_their_own_subject():
+    rng = np.random.default_rng(3)
+    popular, rare = ((level, rng.normal(level + 0.5, 1, 900), rng.normal(level, 1, 300)) for level in (10.0, 1.0))
+    strata = []
+    for (_, treated, control), share in ((popular, 0.2), (rare, 1.0)):  # the popular subject gives its variant less
+        kept = treated[: int(900 * share)]
+        strata.append((Moments.of(kept, np.zeros(len(kept))), Moments.of(control, np.zeros(len(control)))))
+    pooled = difference(strata[0][0] + strata[1][0], strata[0][1] + strata[1][1])
+    assert pooled.value < -1  # Simpson's paradox: the mixture of subjects differs between the groups
+    assert stratified_difference(strata).value == pytest.approx(0.5, abs=0.15)
+
+
+def test_one_stratum_is_the_plain_difference():
+    treated, control = groups(np.random.default_rng(4), effect=0.2, n=50)
+    assert stratified_difference([(treated, control)]) == difference(treated, control)
+    with pytest.raises(ValueError, match="No stratum"):
+        stratified_difference([(Moments.of([1.0], [0.0]), control)])

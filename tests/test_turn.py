@@ -217,3 +217,18 @@ def test_a_refused_file_is_seen_and_stops_nothing_else(tmp_path: Path) -> None:
     assert "subject_id" in str(checks["subjects"].metadata["refused"])
     assert checks["events"].passed
     assert wheel.table("landed_subjects").height == 3
+
+
+def test_variants_are_held_against_the_control_with_what_units_did_before_taken_out(turned: Wheel) -> None:
+    moments = turned.table("pre_period_moments").with_columns(pl.col("turn").cast(pl.String))
+    assert moments.filter(pl.col("turn") == FIRST)["x"].sum() == 0  # nothing lies before the first turn
+    assert moments.filter(pl.col("turn") == SECOND)["x"].sum() > 0
+    import dagster as dg
+
+    with turned.flywheel._instance() as instance:
+        decided = instance.fetch_materializations(dg.AssetKey(["content", "promotion"]), limit=1).records[0]
+        checks = instance.event_log_storage.get_asset_check_execution_history(
+            dg.AssetCheckKey(dg.AssetKey(["content", "promotion"]), "lower_bound"), limit=5
+        )
+    assert "CUPED" in decided.asset_materialization.metadata["variants_over_control"].value
+    assert len(checks) == 2

@@ -20,6 +20,7 @@ from orchestration.resources.landing import Landing
 from orchestration.resources.pseudonyms import Pseudonyms
 from orchestration.resources.warehouse import Warehouse
 from orchestration.settings import Settings
+from orchestration.tables import TABLES
 from orchestration.turns import Turn
 from orchestration.worlds.sandbox import PlayReport, Sandbox
 
@@ -113,5 +114,5 @@ class Wheel:
 
     def table(self, name: str) -> pl.DataFrame:
         """Rows of `flywheel.NAME` or `marts.NAME`, in a fixed order."""
-        schema = "marts" if name in {"momentum", "turn_kpis", "variant_readouts", "turn_costs"} else "flywheel"
+        schema = "flywheel" if name in TABLES else "marts"
         return self.warehouse.read(f"select * from {schema}.{name} order by all")

@@ -14,6 +14,7 @@ from orchestration.assets.conditions import condition_checks, condition_results,
 from orchestration.assets.plots import momentum_plot
 from orchestration.assets.stage import MODEL_REGISTRY, POOL, key_of, of_loop, turn_output
 from orchestration.champions import champion_in_force, predecessor, rolled_back_to
+from orchestration.learning.cuped import Moments, stratified_difference
 from orchestration.learning.evidence import Decision, decide
 from orchestration.loops.declaration import Loop
 from orchestration.resources.tracking import Tracking
@@ -24,6 +25,10 @@ from orchestration.tables import TABLES
 if TYPE_CHECKING:
     import polars as pl
 
+MOMENTS = """
+    select subject_id, is_control, units::double as units, y, yy, x, xx, xy from marts.pre_period_moments
+    where loop = $loop and turn = $turn order by all
+"""
 MOMENTUM = "select * from marts.momentum where loop = $loop and turn <= $turn order by turn"
 
 
@@ -42,6 +47,7 @@ def promotion_asset(loop: Loop, settings: Settings, partitions: dg.PartitionsDef
             dg.AssetKey("variant_readouts"),
             dg.AssetKey("variant_outcomes"),
             dg.AssetKey("momentum"),
+            dg.AssetKey("pre_period_moments"),
         ],
         outs={
             "promotion": turn_output(
@@ -93,6 +99,7 @@ def promotion_asset(loop: Loop, settings: Settings, partitions: dg.PartitionsDef
                 "momentum": dg.MarkdownMetadataValue(
                     momentum_plot(warehouse.read(MOMENTUM, {"loop": loop.name, "turn": turn}))
                 ),
+                **adjusted_metadata(warehouse.read(MOMENTS, {"loop": loop.name, "turn": turn})),
                 "mlflow_run": run_url,
             },
         )
@@ -109,6 +116,23 @@ def promotion_asset(loop: Loop, settings: Settings, partitions: dg.PartitionsDef
         yield from condition_results(loop, decision.conditions)
 
     return promotion
+
+
+def adjusted_metadata(moments: "pl.DataFrame") -> dict[str, str]:
+    """What variants earned over the control in this turn, with what their units did before taken out."""
+    sides: dict[str, dict[bool, Moments]] = {}
+    for subject_id, is_control, *sums in moments.iter_rows():
+        sides.setdefault(subject_id, {})[is_control] = Moments(*sums)
+    strata = [(of[False], of[True]) for of in sides.values() if len(of) == 2]
+    if not any(min(group.units for group in pair) >= 2 for pair in strata):
+        return {}
+    found = stratified_difference(strata)
+    said = (
+        f"{100 * found.relative:+.1f} % ({100 * found.relative_low:+.1f} to {100 * found.relative_high:+.1f}) over the "
+        "control, within subjects; what units did in the four weeks before takes "
+        f"{100 * (1 - found.variance_ratio):.1f} % of the variance away (CUPED)"
+    )
+    return {"variants_over_control": said}
 
 
 def promotion_rows(

@@ -1,10 +1,11 @@
 """A difference between two randomised groups with what was known of their units before taken out.
 
-Here: CUPED from sums, so that a warehouse can aggregate any number of units.
-Not here: policies (off_policy), repeated looks (sequential), and which pre-period counts (dbt_project).
+Here: CUPED from sums, so that a warehouse can aggregate any number of units, alone or within subjects.
+Not here: policies (off_policy), repeated looks (sequential), and which pre-period counts (pre_period_moments of dbt).
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 
 import numpy as np
@@ -71,24 +72,42 @@ def difference(treated: Moments, control: Moments, level: float = 0.95) -> Diffe
     says nothing, theta is about zero and the plain difference comes out. Raises ValueError with fewer than two units.
     Source: Deng, Xu, Kohavi and Walker (2013), theta from both groups; relative interval by the delta method.
     """
-    from scipy.stats import norm
-
     if min(treated.units, control.units) < 2:
         raise ValueError(f"Each group needs two units; there are {treated.units:.0f} and {control.units:.0f}.")
-    both = treated + control
+    return stratified_difference([(treated, control)], level)
+
+
+def stratified_difference(strata: Sequence[tuple[Moments, Moments]], level: float = 0.95) -> Difference:
+    """The same within strata, such as subjects, each (treated, control): units are compared with those of their own.
+
+    Strata with fewer than two units on a side are left out. The others are weighed as Mantel and Haenszel (1959) do, by
+    n_treated n_control / n, and share one theta. Raises ValueError when none is left.
+    """
+    from scipy.stats import norm
+
+    kept = [pair for pair in strata if min(group.units for group in pair) >= 2]
+    if not kept:
+        raise ValueError("No stratum has two units in each group.")
+    groups = [group for pair in kept for group in pair]
     # Within groups, so that the effect itself does not leak into theta.
-    xy = sum(group.xy - group.x * group.y / group.units for group in (treated, control))
-    xx = sum(group.xx - group.x**2 / group.units for group in (treated, control))
+    xy = sum(group.xy - group.x * group.y / group.units for group in groups)
+    xx = sum(group.xx - group.x**2 / group.units for group in groups)
     theta = xy / xx if xx > 0 else 0.0
-    centre = both.x / both.units
-    means = [group.y / group.units - theta * (group.x / group.units - centre) for group in (treated, control)]
-    variances = [group.variance(theta) / group.units for group in (treated, control)]
-    plain = sum(group.variance(0.0) / group.units for group in (treated, control))
-    value, error = means[0] - means[1], math.sqrt(sum(variances))
+    weights = np.array([treated.units * control.units / (treated.units + control.units) for treated, control in kept])
+    weights /= weights.sum()
+    means, variances = np.zeros(2), np.zeros(2)
+    plain = 0.0
+    for weight, pair in zip(weights, kept, strict=True):
+        both = pair[0] + pair[1]
+        for side, group in enumerate(pair):
+            means[side] += weight * (group.y / group.units - theta * (group.x / group.units - both.x / both.units))
+            variances[side] += weight**2 * group.variance(theta) / group.units
+            plain += weight**2 * group.variance(0.0) / group.units
+    value, error = float(means[0] - means[1]), math.sqrt(float(variances.sum()))
     width = float(norm.ppf(0.5 + level / 2))
     if means[1] > 0:
-        ratio = means[0] / means[1]
-        spread = math.sqrt(variances[0] + ratio**2 * variances[1]) / means[1]
+        ratio = float(means[0] / means[1])
+        spread = math.sqrt(float(variances[0] + ratio**2 * variances[1])) / float(means[1])
     else:
         ratio = spread = math.nan
     return Difference(
@@ -100,5 +119,5 @@ def difference(treated: Moments, control: Moments, level: float = 0.95) -> Diffe
         relative_low=ratio - 1 - width * spread,
         relative_high=ratio - 1 + width * spread,
         theta=theta,
-        variance_ratio=sum(variances) / plain if plain > 0 else 1.0,
+        variance_ratio=float(variances.sum()) / plain if plain > 0 else 1.0,
     )
