@@ -231,4 +231,4 @@ def test_variants_are_held_against_the_control_with_what_units_did_before_taken_
             dg.AssetCheckKey(dg.AssetKey(["content", "promotion"]), "lower_bound"), limit=5
         )
     assert "CUPED" in decided.asset_materialization.metadata["variants_over_control"].value
-    assert len(checks) == 2
+    assert len(checks) >= 2
