@@ -19,6 +19,7 @@ FIRST = (
     "learning",
     "reward",
     "evidence",
+    "replay",
 )
 
 

@@ -37,14 +37,15 @@ class Course:
     reported: tuple[float, ...]
     true: tuple[float, ...]
     promotions: int
+    refused: int = 0
 
 
 def course(world: World, seed: int, turns: int = TURNS, exposures: int = EXPOSURES) -> Course:
-    """Turn a new wheel in a home of its own."""
+    """Turn a new wheel in a home of its own. A turn that a gate refuses, by chance, is not learned: its lift is nan."""
     logging.disable(logging.WARNING)
     from benchmarks.instant_model import InstantLanguageModel
     from orchestration.commands.report import turn_lines
-    from orchestration.driver import Flywheel
+    from orchestration.driver import Flywheel, TurnFailedError
     from orchestration.resources.warehouse import Warehouse
     from orchestration.settings import Settings
     from orchestration.turns import Turn
@@ -58,10 +59,16 @@ def course(world: World, seed: int, turns: int = TURNS, exposures: int = EXPOSUR
         wheel = Flywheel(settings, resources={"model": InstantLanguageModel()})
         turn = Turn.of(settings.first_turn, settings)
         true = []
+        refused = 0
         for _ in range(turns):
             wheel.produce(turn.key)
             played = sandbox.play(settings.outbox / "content" / f"{turn.key}.ndjson", settings.landing, turn)
-            wheel.learn(turn.key)
+            try:
+                wheel.learn(turn.key)
+            except TurnFailedError as error:
+                if not error.refused_by:
+                    raise
+                refused += 1
             true.append(played.true_lift)
             turn = turn.next()
         lines = turn_lines(Warehouse(settings.warehouse_path, settings.lock_timeout_s))
@@ -69,9 +76,10 @@ def course(world: World, seed: int, turns: int = TURNS, exposures: int = EXPOSUR
     return Course(
         world,
         seed,
-        tuple(float(np.log1p(line["lift"])) for line in lines),
+        tuple(float("nan") if line["lift"] is None else float(np.log1p(line["lift"])) for line in lines),
         tuple(true),
         sum(bool(line["promoted"]) for line in lines),
+        refused,
     )
 
 
@@ -80,8 +88,9 @@ def _course(task: tuple[World, int]) -> Course:
 
 
 def slope(lifts: Sequence[float]) -> float:
-    """Least-squares slope of log lift per turn."""
-    return float(np.polyfit(np.arange(len(lifts)), lifts, 1)[0])
+    """Least-squares slope of log lift per turn, over the turns whose lift is known."""
+    known = np.flatnonzero(np.isfinite(lifts))
+    return float(np.polyfit(known, np.asarray(lifts)[known], 1)[0])
 
 
 def interval(values: Sequence[float]) -> tuple[float, float, float]:
@@ -110,11 +119,13 @@ def rows_of(courses: Sequence[Course]) -> list[Row]:
         rows.append(_row(f"{what}: true slope", [100 * slope(one.true) for one in mine], "% a turn"))
         for turn in (1, len(mine[0].true)):
             of_turn = f"{what}: lift in turn {turn}"
-            rows.append(_row(of_turn, [100 * one.reported[turn - 1] for one in mine], "%"))
+            known = [100 * one.reported[turn - 1] for one in mine if np.isfinite(one.reported[turn - 1])]
+            rows.append(_row(of_turn, known, "%"))
             rows.append(_row(of_turn.replace("lift", "true lift"), [100 * one.true[turn - 1] for one in mine], "%"))
         rows.append(
             _row(f"{what}: promotions in {len(mine[0].true)} turns", [one.promotions for one in mine], "policies")
         )
+        rows.append(Row(f"{what}: turns that a gate refused", ours=sum(one.refused for one in mine), unit="turns"))
     return rows
 
 
