@@ -37,12 +37,15 @@ def turn(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what the model would be asked; ask nothing.")] = False,
 ) -> None:
     """Run one turn in one process, with progress: produce and, once its window has closed, learn."""
+    from orchestration.commands.dry_run import planned_calls
+    from orchestration.definitions import declared_loops
     from orchestration.driver import Flywheel
 
-    wheel = Flywheel(Settings(), tell=lambda line: typer.echo(line))
+    settings = Settings()
+    wheel = Flywheel(settings, tell=lambda line: typer.echo(line))
     with plain_errors():
         if dry_run:
-            for line in wheel.plan(key):
+            for line in planned_calls(key, declared_loops(settings), settings):
                 typer.echo(line)
             return
         if produce or not learn:

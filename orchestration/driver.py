@@ -57,24 +57,6 @@ class Flywheel:
             raise ValueError(f"Turn {turn} is open until {window.end:%Y-%m-%d %H:%M} UTC: learn once it has closed.")
         return self._run("learn", turn)
 
-    def plan(self, turn: str) -> Iterator[str]:
-        """What producing the turn would ask of the model, a line a loop; nothing is asked or written."""
-        from orchestration.commands.dry_run import planned_calls
-        from orchestration.definitions import declared_loops
-        from orchestration.resources.language_model import LanguageModel
-        from orchestration.resources.tracking import Tracking
-        from orchestration.resources.warehouse import Warehouse
-
-        settings = self.settings
-        yield from planned_calls(
-            Turn.of(turn, settings).key,
-            self.loops or declared_loops(settings),
-            settings,
-            Warehouse(settings.warehouse_path, settings.lock_timeout_s),
-            Tracking(settings.root, settings.mlflow_ui),
-            self.resources.get("model") or LanguageModel(settings),
-        )
-
     def ingest(self) -> dg.ExecuteInProcessResult:
         """Take in every file that has landed."""
         return self._run("ingest", None)

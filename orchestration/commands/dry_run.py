@@ -16,17 +16,18 @@ from orchestration.resources.language_model import LanguageModel
 from orchestration.resources.tracking import Tracking
 from orchestration.resources.warehouse import Warehouse
 from orchestration.settings import Settings
+from orchestration.turns import Turn
 
 
-def planned_calls(
-    turn: str,
-    loops: Sequence[Loop],
-    settings: Settings,
-    warehouse: Warehouse,
-    tracking: Tracking,
-    model: LanguageModel,
-) -> Iterator[str]:
-    """One line for each loop. Prompts that are not in the registry yet count as version 0."""
+def planned_calls(turn: str, loops: Sequence[Loop], settings: Settings) -> Iterator[str]:
+    """One line for each loop. Prompts that are not in the registry yet count as version 0.
+
+    Raises ValueError when no turn starts on that day.
+    """
+    turn = Turn.of(turn, settings).key
+    warehouse = Warehouse(settings.warehouse_path, settings.lock_timeout_s)
+    tracking = Tracking(settings.root, settings.mlflow_ui)
+    model = LanguageModel(settings)
     for loop in loops:
         if loop.subjects.variants:
             yield f"{loop.name}: subjects bring their variants, so nothing would be asked."
