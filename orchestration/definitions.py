@@ -81,7 +81,11 @@ def flywheel_resources(settings: Settings) -> dict[str, Any]:
         "outbox": OutboxResource(folder=str(settings.outbox)),
         "model": LanguageModelResource(),
         "tracking": TrackingResource(folder=str(settings.root), ui=settings.mlflow_ui),
-        "dbt": DbtResource(warehouse_path=str(settings.warehouse_path), lock_timeout_s=settings.lock_timeout_s),
+        "dbt": DbtResource(
+            warehouse_path=str(settings.warehouse_path),
+            lock_timeout_s=settings.lock_timeout_s,
+            memory=settings.warehouse_memory,
+        ),
     }
 
 

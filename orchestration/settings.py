@@ -69,6 +69,7 @@ class Settings(BaseSettings):
     pseudonym_key: SecretStr | None = Field(
         None, description="Key of the hash that replaces customer identifiers; made once under home when unset."
     )
+    warehouse_memory: str = Field("4GB", description="Most memory that the warehouse takes while KPIs are computed.")
     mlflow_ui: str = Field("http://127.0.0.1:5000", description="Where the MLflow UI is served, for links to runs.")
     lock_timeout_s: float = Field(60.0, gt=0, description="Seconds to wait while another process holds the warehouse.")
 

@@ -63,6 +63,7 @@ class Dbt:
     """
 
     warehouse: Warehouse
+    memory: str | None = None
 
     def build(
         self,
@@ -91,6 +92,7 @@ class Dbt:
             outcome = invoke(
                 [*command, *(["--full-refresh"] if full_refresh else [])],
                 warehouse=self.warehouse.path,
+                memory=self.memory,
                 manifest=manifest,
                 callbacks=[_reporter(progress)] if progress else [],
             )
@@ -107,9 +109,10 @@ class DbtResource(dg.ConfigurableResource):
 
     warehouse_path: str
     lock_timeout_s: float = 60.0
+    memory: str | None = None
 
     def create_resource(self, context: dg.InitResourceContext) -> Dbt:  # noqa: ARG002
-        return Dbt(Warehouse(Path(self.warehouse_path), self.lock_timeout_s))
+        return Dbt(Warehouse(Path(self.warehouse_path), self.lock_timeout_s), self.memory)
 
 
 def _write_scope(connection: "duckdb.DuckDBPyConnection", turns: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ Not here: building models for turns (resources.dbt) and how they appear in Dagst
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,11 +62,12 @@ def invoke(
     command: Sequence[str],
     *,
     warehouse: Path,
+    memory: str | None = None,
     target: Path | None = None,
     manifest: "Manifest | None" = None,
     callbacks: Sequence[Callable[[Any], None]] = (),
 ) -> Any:
-    """Result of a dbt command. Nothing is printed; `callbacks` get dbt's events.
+    """Result of a dbt command. Nothing is printed; `callbacks` get dbt's events. `memory` limits the warehouse.
 
     Raises DbtError when dbt could not run at all; nodes that fail are for the caller to find in the result.
     """
@@ -79,7 +80,8 @@ def invoke(
         "--log-path": target or target_path(),
     }
     arguments = [*_QUIET, *command, *(str(part) for pair in folders.items() for part in pair)]
-    with _LOCK, _environment("FLYWHEEL_WAREHOUSE", str(warehouse)):
+    limits = {"FLYWHEEL_WAREHOUSE_MEMORY": memory} if memory else {}
+    with _LOCK, _environment({"FLYWHEEL_WAREHOUSE": str(warehouse), **limits}):
         outcome = dbtRunner(manifest=manifest, callbacks=list(callbacks)).invoke(arguments)
     if outcome.exception is None:
         return outcome.result
@@ -119,13 +121,14 @@ def _file_lock(target: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _environment(name: str, value: str) -> Iterator[None]:
-    before = os.environ.get(name)
-    os.environ[name] = value
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
