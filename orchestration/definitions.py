@@ -29,6 +29,7 @@ from orchestration.checks import build_checks
 from orchestration.jobs import turn_jobs
 from orchestration.loops.content import content_loop
 from orchestration.loops.declaration import Loop
+from orchestration.loops.replay import NAME as REPLAY
 from orchestration.loops.replay import replay_loop
 from orchestration.resources.dbt import DbtResource
 from orchestration.resources.landing import LandingResource
@@ -110,9 +111,22 @@ def build_definitions(
         kinds={"mlflow"},
         owners=[OWNER],
     )
+    gains = [
+        dg.AssetSpec(
+            [loop.name, "gain"],
+            deps=[[loop.name, "releases"], [loop.name, "promotion"]],
+            description="Rewards gained over even shares in a turn, as `flywheel replay` tells at its end.",
+            group_name=loop.name,
+            owners=[loop.owner],
+            partitions_def=partitions,
+        )
+        for loop in loops
+        if loop.name == REPLAY
+    ]
     return dg.Definitions(
         assets=[
             registry,
+            *gains,
             *landing_assets(loops),
             *(asset for loop in loops for asset in loop_assets(loop, settings, partitions)),
             *fact_assets(loops, partitions),

@@ -205,3 +205,14 @@ def test_a_gain_lies_inside_its_interval_and_adds_up(rows: list[tuple[float, flo
     assert gain.low <= gain.gained <= gain.high
     assert gain.gained == pytest.approx(sum(expected) - sum(even), abs=1e-6)
     assert gain.units == sum(units)
+
+
+def test_the_user_interface_plots_what_each_turn_gained(replayed: tuple[Path, list[ReplayedTurn], str]) -> None:
+    home, turns, _ = replayed
+    prepare_home(Settings(_env_file=None, home=home))
+    with dg.DagsterInstance.get() as instance:
+        records = instance.fetch_materializations(dg.AssetKey(["replay", "gain"]), limit=50).records
+    told = {record.partition_key: record.asset_materialization for record in records if record.asset_materialization}
+    assert set(told) == {turn.key for turn in turns if not turn.refused}
+    assert told[turns[-1].key].metadata["gained_so_far"].value == pytest.approx(total_gain(turns).gained)
+    assert [key for key, event in told.items() if "picture" in event.metadata] == [turns[-1].key]

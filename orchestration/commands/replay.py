@@ -209,30 +209,35 @@ def gain_figure(turns: Sequence[ReplayedTurn]) -> "Figure":
 
 
 def _report_to_dagster(settings: Settings, turns: Sequence[ReplayedTurn], figure: "Figure") -> None:
-    """Put the sum and the picture beside the loop's assets, where the UI shows them."""
+    """Put each turn's gain beside the loop's assets, where the UI plots it; the last one bears the picture."""
     import dagster as dg
 
     from orchestration.assets.plots import as_markdown_image
     from orchestration.home import prepare_home
 
-    total = total_gain(turns)
     prepare_home(settings)
+    met = [turn for turn in turns if not turn.refused and turn.met]
+    picture = dg.MarkdownMetadataValue(as_markdown_image(figure, "clicks gained by turn"))
     with dg.DagsterInstance.get() as instance:
-        instance.report_runless_asset_event(
-            dg.AssetMaterialization(
-                dg.AssetKey([NAME, "gain"]),
-                description="Clicks gained over even shares in all turns of the replay.",
-                metadata={
-                    "gained": total.gained,
-                    "gained_low": total.low,
-                    "gained_high": total.high,
-                    "of_even": total.relative,
-                    "turns": len(turns),
-                    "refused": sum(turn.refused is not None for turn in turns),
-                    "picture": dg.MarkdownMetadataValue(as_markdown_image(figure, "clicks gained by turn")),
-                },
+        for turn in met:
+            so_far = total_gain([one for one in met if one.key <= turn.key])
+            figures = {
+                "gained": turn.gain.gained,
+                "of_even": turn.gain.relative,
+                "gained_so_far": so_far.gained,
+                "gained_so_far_low": so_far.low,
+                "gained_so_far_high": so_far.high,
+            }
+            instance.report_runless_asset_event(
+                dg.AssetMaterialization(
+                    dg.AssetKey([NAME, "gain"]),
+                    partition=turn.key,
+                    metadata={
+                        **{name: figure for name, figure in figures.items() if math.isfinite(figure)},
+                        **({"picture": picture} if turn is met[-1] else {}),
+                    },
+                )
             )
-        )
 
 
 def _tell_refusals(log: LoggedTests, console: "Console") -> None:
