@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from orchestration.learning.log_rates import dispersion, within_subjects
 from orchestration.learning.pairs import pairwise_accuracy, significant_pairs
-from orchestration.learning.reward_model import RewardModel, fit_reward_model
+from orchestration.learning.reward_model import RewardModel, fit_reward_model, fit_with_held_out
 from orchestration.learning.text_features import FEATURE_NAMES, FEATURES, text_features, tone
 from orchestration.resources.text_embedding import DIMENSIONS, embed_texts
 
@@ -188,3 +188,14 @@ def test_levels_of_subjects_help_when_they_follow_the_same_words():
     model = fit_reward_model(subject, embeddings, features, np.full(1200, 300.0), rewards)
     assert model.card["penalties"]["between"] > 0
     assert min(model.embedding_coefficients[:4]) > max(np.abs(model.embedding_coefficients[4:]))
+
+
+def test_every_text_is_also_scored_by_a_model_that_has_not_seen_its_subject():
+    subject, embeddings, features, units, rewards, score = texts_with_results(1.0)
+    model, unseen = fit_with_held_out(subject, embeddings, features, units, rewards)
+    of_card = model.card["held_out_subjects"]
+    assert pairwise_accuracy(subject, units, rewards, unseen).as_dict() == of_card
+    assert np.corrcoef(unseen, score)[0, 1] > 0.8
+    noise = texts_with_results(0.0, subjects=60)
+    _, of_noise = fit_with_held_out(*noise[:5])
+    assert abs(np.corrcoef(of_noise + 1e-9 * noise[1][:, 0], noise[4])[0, 1]) < 0.2

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, ACCENT = "#333333", "#2f6f9f"
+_MOST_TICKS = 10
 
 
 def momentum_plot(momentum: "pl.DataFrame") -> str:
@@ -21,13 +22,15 @@ def momentum_plot(momentum: "pl.DataFrame") -> str:
     from matplotlib.ticker import PercentFormatter
 
     known = momentum.drop_nulls("lift")
-    figure = Figure(figsize=(7, 3), layout="constrained")
-    axes = figure.subplots()
+    figure = Figure(figsize=(7, 3))  # fixed margins: finding them costs more than all else of a turn's picture
+    axes = figure.subplots(gridspec_kw={"left": 0.09, "right": 0.98, "top": 0.9, "bottom": 0.22})
     at = list(range(known.height))
     lift, low, high = (known[name].to_numpy() for name in ("lift", "lift_low", "lift_high"))
     axes.axhline(0, color=INK, linewidth=0.8)
     axes.errorbar(at, lift, yerr=[lift - low, high - lift], fmt="o-", color=ACCENT, capsize=3)
-    axes.set_xticks(at, [str(turn) for turn in known["turn"]], rotation=30 if len(at) > 6 else 0)
+    step = max(1, -(-len(at) // _MOST_TICKS))
+    labels = [str(turn) for turn in known["turn"][::step]]
+    axes.set_xticks(at[::step], labels, rotation=20 if len(labels) > 6 else 0, fontsize=8)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     audience = " (simulated audience)" if known["simulated"].any() else ""
     axes.set_title(f"Lift over the holdout, 95 % interval{audience}", fontsize=10)
@@ -38,8 +41,10 @@ def beliefs_plot(beliefs: "pl.DataFrame") -> str:
     """Expected log lift of each recipe with one standard deviation; columns recipe, log lift, sd."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 0.6 + 0.3 * beliefs.height), layout="constrained")
-    axes = figure.subplots()
+    height = 0.6 + 0.3 * beliefs.height
+    figure = Figure(figsize=(7, height))
+    margins = {"left": 0.34, "right": 0.98, "top": 1 - 0.3 / height, "bottom": 0.3 / height}
+    axes = figure.subplots(gridspec_kw=margins)
     at = list(range(beliefs.height))
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.errorbar(beliefs["log lift"].to_numpy(), at, xerr=beliefs["sd"].to_numpy(), fmt="o", color=ACCENT, capsize=3)

@@ -4,6 +4,7 @@ Here: the order of events, what is shown on the way, and the table and the pictu
 Not here: reading logs and drawing from them (worlds.logged_tests, worlds.replay), the graph (definitions).
 """
 
+import gc
 import json
 import math
 import time
@@ -12,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import dagster as dg
+
 from orchestration.driver import Flywheel, TurnFailedError
-from orchestration.home import start_over
+from orchestration.home import prepare_home, start_over
 from orchestration.learning.replay_gain import Gain, gain_of
 from orchestration.loops.replay import NAME
 from orchestration.resources.warehouse import Warehouse
@@ -84,12 +87,18 @@ def run_replay(
         f"each is met by up to {units:,} units a turn, for {turns_in_force} turn{'s' * (turns_in_force > 1)}. "
         f"{log.alone:,} groups hold one text only."
     )
-    wheel = Flywheel(settings)
     replayed = []
-    # One process has the warehouse to itself until the end, so that it is opened once.
-    with Warehouse(settings.warehouse_path, settings.lock_timeout_s).connect():
+    prepare_home(settings)
+    # One process has the warehouse and Dagster's files to itself until the end, so that they are opened once.
+    with (
+        Warehouse(settings.warehouse_path, settings.lock_timeout_s).connect(),
+        dg.DagsterInstance.get() as instance,
+    ):
+        wheel = Flywheel(settings, instance=instance)
         for number, turn in enumerate(turns, start=1):
             replayed.append(_replayed(wheel, world, turn))
+            if number == 1:
+                gc.freeze()  # what the first turn loaded stays: no collection need look through it again
             console.print(f"{number}/{len(turns)} {_line(replayed[-1])}", highlight=False, markup=False)
     decisions = Warehouse(settings.warehouse_path).read(DECISIONS, {"loop": NAME}).to_dicts()
     console.print(gain_table(replayed, decisions, time.monotonic() - started))
@@ -210,10 +219,7 @@ def gain_figure(turns: Sequence[ReplayedTurn]) -> "Figure":
 
 def _report_to_dagster(settings: Settings, turns: Sequence[ReplayedTurn], figure: "Figure") -> None:
     """Put each turn's gain beside the loop's assets, where the UI plots it; the last one bears the picture."""
-    import dagster as dg
-
     from orchestration.assets.plots import as_markdown_image
-    from orchestration.home import prepare_home
 
     prepare_home(settings)
     met = [turn for turn in turns if not turn.refused and turn.met]

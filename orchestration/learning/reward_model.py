@@ -12,13 +12,14 @@ measured on subjects that it did not see, and its scores are scaled by what they
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 
 from orchestration.learning.log_rates import Within, within_subjects
 from orchestration.learning.reward_card import accuracy_on, strongest, weak_where
 from orchestration.learning.text_features import FEATURE_NAMES
-from orchestration.learning.text_ridge import FOLDS, LATE_PARTS, Penalties, TextRidge
+from orchestration.learning.text_ridge import FOLDS, LATE_PARTS, TextRidge, parts_of
 
 WINDOW = 40_000
 _SAME_WITHIN = 0.05  # a feature that varies less than this within subjects, against between, is left out
@@ -52,12 +53,6 @@ class RewardModel:
                 raise ValueError(f"The model was fitted on {known} columns of {what}, not {given}: fit it again.")
         return embeddings @ np.array(self.embedding_coefficients) + features @ np.array(self.feature_coefficients)
 
-    @property
-    def penalties(self) -> Penalties | None:
-        """Those that its fit chose; None before the first fit."""
-        chosen = self.card.get("penalties")
-        return Penalties(**chosen) if isinstance(chosen, Mapping) else None
-
     def to_json(self) -> str:
         return json.dumps(asdict(self))
 
@@ -75,30 +70,45 @@ def fit_reward_model(
     features: np.ndarray,
     units: np.ndarray,
     rewards: np.ndarray,
+    **options: Any,
+) -> RewardModel:
+    """The model of `fit_with_held_out`, with the same arguments."""
+    return fit_with_held_out(subject, embeddings, features, units, rewards, **options)[0]
+
+
+def fit_with_held_out(
+    subject: np.ndarray,
+    embeddings: np.ndarray,
+    features: np.ndarray,
+    units: np.ndarray,
+    rewards: np.ndarray,
     *,
     turn: np.ndarray | None = None,
     fold: np.ndarray | None = None,
     scale: float = 1.0,
     feature_names: tuple[str, ...] = FEATURE_NAMES,
     window: int = WINDOW,
-    penalties: Penalties | None = None,
-) -> RewardModel:
+) -> tuple[RewardModel, np.ndarray]:
     """Fit on one row per subject and text: totals over turns, so that a text counts once.
+
+    Returns the model, and the score (n,) of every row by a model that did not see the row's fold.
 
     subject (n,) any labels; embeddings (n, d); features (n, p); units, rewards (n,); `turn` (n,) orders rows in time
     (the last one in which the text was met) for the temporal check and for the window of the newest `window` rows.
     `fold` (n,) keeps a subject in one fold of cross-validation; by default subjects are dealt in order of appearance.
-    `scale` is log_rates.dispersion. `penalties` are searched for where none are given. Without two informative
-    subjects the model stays at zero, and its card says so.
+    `scale` is log_rates.dispersion. Without two informative subjects the model stays at zero, and its card says so.
     """
     turn = np.zeros(len(units)) if turn is None else turn
     newest = np.sort(np.argsort(turn, kind="stable")[-window:])
     codes, appeared = _codes(subject[newest])
     turns = np.unique(turn[newest], return_inverse=True)[1]
     folds = appeared[codes] % FOLDS if fold is None else fold[newest] % FOLDS
+    fold_of = np.zeros(len(units), dtype=int) if fold is None else fold % FOLDS
+    fold_of[newest] = folds
     data, used = within_subjects(codes, units[newest].astype(float), rewards[newest].astype(float), 0.0, scale)
     if len(np.unique(folds[used])) < 2:
-        return RewardModel(feature_names=feature_names, card={"rows": len(newest), "fitted": False})
+        unfitted = RewardModel(feature_names=feature_names, card={"rows": len(newest), "fitted": False})
+        return unfitted, np.zeros(len(units))
     order = np.argsort(data.subject, kind="stable")
     data = Within(data.subject[order], data.effect[order], data.noise[order])
     rows = newest[used][order]
@@ -115,7 +125,7 @@ def fit_reward_model(
     late = _late(codes, turns)
     parts = folds + FOLDS * late
     ridge = TextRidge.of(data, columns, parts, turns, levels, spread=effect_spread, width=width)
-    penalties = penalties or ridge.best_penalties()
+    penalties = ridge.best_penalties()
     held_out = ridge.held_out(columns, folds, penalties)
     slope, slope_error = calibration(data, held_out, effect_spread)
     spread = data.spread(slope * held_out)
@@ -141,13 +151,19 @@ def fit_reward_model(
         "strongest_features": strongest(scaled[width:], feature_names),
         "weak_where": weak_where(codes, counts, earned, held_out, _lengths(features[rows], feature_names)),
     }
-    return RewardModel(
+    model = RewardModel(
         tuple(coefficients[:width].tolist()),
         tuple(coefficients[width:].tolist()),
         feature_names,
         float(np.sqrt(max(spread, 1e-4))),
         card,
     )
+    scores = np.zeros(len(units))
+    for part in np.unique(fold_of):
+        unseen = slope * ridge.solve(penalties, without=parts_of(part)) / unit
+        mine = fold_of == part
+        scores[mine] = embeddings[mine] @ unseen[:width] + features[mine] @ unseen[width:]
+    return model, scores
 
 
 def calibration(data: Within, predicted: np.ndarray, spread: float) -> tuple[float, float]:

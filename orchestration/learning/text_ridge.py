@@ -105,7 +105,7 @@ class TextRidge:
         """Scores (n,) of each row by the model that did not see its fold."""
         scores = np.zeros(len(columns))
         for fold in np.unique(folds):
-            scores[folds == fold] = columns[folds == fold] @ self.solve(penalties, without=_parts(fold))
+            scores[folds == fold] = columns[folds == fold] @ self.solve(penalties, without=parts_of(fold))
         return scores
 
     def best_penalties(self) -> Penalties:
@@ -117,7 +117,7 @@ class TextRidge:
         def loss(penalties: Penalties) -> float:
             error = 0.0
             for fold in range(FOLDS):
-                own = [*_parts(fold)]
+                own = [*parts_of(fold)]
                 left, right = self.left[own].sum(axis=0), self.right[own].sum(axis=0)
                 if left.any():
                     beta = self.solve(penalties, without=own)
@@ -133,7 +133,8 @@ class TextRidge:
 LATE_PARTS = range(FOLDS, 2 * FOLDS)
 
 
-def _parts(fold: int) -> tuple[int, int]:
+def parts_of(fold: int) -> tuple[int, int]:
+    """The parts of a fold: among the earlier subjects, and among those met last."""
     return int(fold), int(fold) + FOLDS
 
 

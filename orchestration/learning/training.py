@@ -12,9 +12,8 @@ import numpy as np
 from orchestration.learning.exemplars import winners
 from orchestration.learning.policy import Policy
 from orchestration.learning.recipe_policy import RecipePolicy, fit_recipe_policy, initial_policy
-from orchestration.learning.reward_model import RewardModel, fit_reward_model
+from orchestration.learning.reward_model import fit_with_held_out
 from orchestration.learning.text_features import text_features
-from orchestration.learning.text_ridge import Penalties
 from orchestration.learning.variant_prior import VariantPrior, fit_variant_prior
 
 if TYPE_CHECKING:
@@ -31,13 +30,20 @@ def fit_policy(evidence: "pl.DataFrame", by_format: Formats, embed: Embed) -> Po
     texts = texts_met(evidence)
     if texts.is_empty():
         return Policy(recipes)
-    embedded, features = embed(texts["text"].to_list()), text_features(texts["text"].to_list())
-    model = _reward_model(texts, embedded, features)
+    model, unseen = fit_with_held_out(
+        texts["subject_id"].to_numpy(),
+        embed(texts["text"].to_list()),
+        text_features(texts["text"].to_list()),
+        texts["units"].to_numpy(),
+        texts["reward"].to_numpy(),
+        turn=texts["day"].to_numpy(),
+        fold=texts["fold"].to_numpy(),
+    )
     return Policy(
         recipes,
         model,
         winners(evidence, recipes.spreads.text),
-        _variant_prior(evidence, texts, embedded, features, by_format, model.penalties),
+        _variant_prior(evidence, texts, unseen, by_format),
     )
 
 
@@ -104,49 +110,25 @@ def predictions(
     return np.array(rows).reshape(-1, 2)
 
 
-def _reward_model(
-    texts: "pl.DataFrame", embedded: np.ndarray, features: np.ndarray, penalties: Penalties | None = None
-) -> RewardModel:
-    return fit_reward_model(
-        texts["subject_id"].to_numpy(),
-        embedded,
-        features,
-        texts["units"].to_numpy(),
-        texts["reward"].to_numpy(),
-        turn=texts["day"].to_numpy(),
-        fold=texts["fold"].to_numpy(),
-        penalties=penalties,
-    )
-
-
 def _variant_prior(
-    evidence: "pl.DataFrame",
-    texts: "pl.DataFrame",
-    embedded: np.ndarray,
-    features: np.ndarray,
-    by_format: Formats,
-    penalties: Penalties | None,
+    evidence: "pl.DataFrame", texts: "pl.DataFrame", unseen: np.ndarray, by_format: Formats
 ) -> VariantPrior:
-    """What predictions are worth, measured on subjects that did not make them.
-
-    All folds share three `penalties` that all of them have chosen: too few numbers to learn a subject's answers by.
-    """
+    """What predictions are worth, measured on subjects that did not make them; `unseen` (n,) are such scores."""
     import polars as pl
 
     folds = texts["fold"].to_numpy()
     predicted = np.zeros((texts.height, 2))
     for fold in np.unique(folds):
-        mine, others = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
-        if not len(others):
+        mine = np.flatnonzero(folds == fold)
+        if len(mine) == len(folds):
             continue
-        model = _reward_model(texts[others], embedded[others], features[others], penalties)
         rows = texts[mine]
         predicted[mine] = predictions(
             rows["subject_id"].to_list(),
             rows["is_control"].to_list(),
             rows["category"].to_list(),
             rows["recipe_id"].to_list(),
-            model.predict(embedded[mine], features[mine]),
+            unseen[mine],
             fit_recipes(evidence.filter(pl.col("fold") != fold), by_format),
         )
     subject = np.unique(texts["subject_id"].to_numpy().astype(str), return_inverse=True)[1]
