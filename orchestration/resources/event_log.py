@@ -45,9 +45,10 @@ class KeptOpenEventLog(SqliteEventLogStorage):
             os.utime(self.path_for_shard(event.run_id))  # a page that shows the run watches its file, not the journal
 
     def dispose(self) -> None:
-        while self._engines:
-            self._engines.popitem()[1].dispose()
-        super().dispose()
+        super().dispose()  # ends whoever watches a run first: a connection must not be closed while it is read
+        with self._db_lock:
+            while self._engines:
+                self._engines.popitem()[1].dispose()
 
     @contextmanager
     def _connect(self, shard: str) -> "Iterator[Connection]":
