@@ -10,6 +10,7 @@ import shutil
 
 from orchestration.settings import Settings
 
+POOL = "flywheel"  # held by one run at a time: turn t+1 must not start before turn t has promoted
 DAGSTER_YAML = """\
 # Laid here by the flywheel. Change it freely: it is written once.
 telemetry:

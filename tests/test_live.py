@@ -50,7 +50,9 @@ class Live:
 
     def runs(self) -> list[dict[str, Any]]:
         """Runs, oldest first: job, status, partition, half, backfill."""
-        found = self.graphql("{runsOrError{... on Runs{results{runId jobName status startTime tags{key value}}}}}")
+        found = self.graphql(
+            "{runsOrError{... on Runs{results{runId jobName status startTime endTime tags{key value}}}}}"
+        )
         rows = []
         for run in reversed(found["runsOrError"]["results"]):
             tags = {tag["key"]: tag["value"] for tag in run["tags"]}
@@ -113,6 +115,8 @@ def test_the_daemon_turns_the_wheel_and_learns_again_when_events_come_late(live:
     asked = [run for run in live.runs() if "dagster/schedule_name" in run["tags"]]
     in_order = [(run["half"], run["partition"]) for run in sorted(asked, key=lambda run: run["startTime"])]
     assert in_order == [("learn", yesterday), ("produce", today.isoformat())]
+    learned, produced = sorted(asked, key=lambda run: run["startTime"])
+    assert learned["endTime"] <= produced["startTime"]  # one at a time, on a home that is new to the daemon too
     decided = live.wheel.table("promotions")["champion_after"].to_list()
     assert live.wheel.table("champions")["policy_version"].to_list()[-1:] == decided
 

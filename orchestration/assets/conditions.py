@@ -46,6 +46,7 @@ OBSERVED_SHARES = """
     select subject_id, list(units order by variant_id) as units, list(share order by variant_id) as shares
     from marts.variant_readouts where loop = $loop and turn = $turn and share > 0
     group by subject_id having sum(units) > 0 and count(*) > 1
+    order by subject_id
 """
 UNWANTED = """
     select turn, sum(converted) filter (where not is_control)::double as treated,

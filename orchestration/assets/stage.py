@@ -9,12 +9,12 @@ from typing import Any
 
 import dagster as dg
 
+from orchestration.home import POOL as POOL
 from orchestration.loops.declaration import Loop
 from orchestration.resources.warehouse import Warehouse
 from orchestration.resources.warehouse_io import column_schema
 from orchestration.tables import TABLES
 
-POOL = "flywheel"  # one run at a time: turn t+1 must not start before turn t has promoted
 OWNER = "team:growth"
 MODEL_REGISTRY = dg.AssetKey("model_registry")
 

@@ -14,7 +14,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
+
+from orchestration.home import POOL
 
 if TYPE_CHECKING:
     from dagster import EventLogEntry
@@ -29,7 +31,11 @@ class KeptOpenEventLog(SqliteEventLogStorage):
 
     def __init__(self, base_dir: str, inst_data: Any = None) -> None:
         self._engines: OrderedDict[str, Engine] = OrderedDict()
+        is_new = not Path(base_dir, f"{INDEX_SHARD_NAME}.db").exists()
         super().__init__(base_dir, inst_data)
+        if is_new:
+            # Dagster's daemon limits a pool from the second time on that it meets it: two first runs would overlap.
+            self.set_concurrency_slots(POOL, 1)
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:

@@ -98,8 +98,9 @@ class Warehouse:
             try:
                 connection = duckdb.connect(str(self.path))
                 break
-            except duckdb.IOException as error:
-                if "lock" not in str(error).lower():
+            except (duckdb.IOException, duckdb.BinderException) as error:
+                # Another process holds it; or another thread of this one is about to close it as this one opens it.
+                if not any(sign in str(error).lower() for sign in ("lock", "unique file handle conflict")):
                     raise
                 if time.monotonic() > deadline:
                     raise WarehouseBusyError(
