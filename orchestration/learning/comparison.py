@@ -128,17 +128,9 @@ def increment(
 
     champion_value = value(old)
     difference = units * (value(new) - champion_value)
-    weights = units * np.bincount(row, weights=new[row, column] / drawn["propensity"].to_numpy(), minlength=len(units))
-    return Increment(
-        turn=day,
-        subjects=len(units),
-        weight=float(units.sum()),
-        difference=float(difference.sum()),
-        squares=float(difference @ difference),
-        champion=float(units @ champion_value),
-        drawn=float(weights.sum()),
-        drawn_squares=float(weights @ weights),
-    )
+    importance = new[row, column] / drawn["propensity"].to_numpy()
+    weights = units * np.bincount(row, weights=importance, minlength=len(units)).astype(float)
+    return Increment.of(day, units, difference, champion_value, weights)
 
 
 def splits(evidence: pl.DataFrame, turn: date | str) -> list[tuple[pl.DataFrame, pl.DataFrame]]:

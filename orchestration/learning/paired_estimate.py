@@ -35,6 +35,21 @@ class Increment:
     drawn: float
     drawn_squares: float
 
+    @classmethod
+    def of(cls, turn: date, units: Floats, difference: Floats, champion: Floats, weights: Floats) -> "Increment":
+        """The sums over subjects: their units, the difference in reward, the champion's value in reward per unit, and
+        the challenger's importance weight times units, each (s,)."""
+        return cls(
+            turn=turn,
+            subjects=len(units),
+            weight=float(units.sum()),
+            difference=float(difference.sum()),
+            squares=float(difference @ difference),
+            champion=float(units @ champion),
+            drawn=float(weights.sum()),
+            drawn_squares=float(weights @ weights),
+        )
+
 
 @dataclass(frozen=True)
 class PairedEstimate:

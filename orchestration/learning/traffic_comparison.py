@@ -69,13 +69,4 @@ def increment_of_traffic(
         values = values.join(earned, on="subject_id", maintain_order="left")
     units = values["units"].to_numpy().astype(float)
     difference = units * (values["challenger"] - values["champion"]).to_numpy()
-    return Increment(
-        turn=day,
-        subjects=len(units),
-        weight=float(units.sum()),
-        difference=float(difference.sum()),
-        squares=float(difference @ difference),
-        champion=float(units @ values["champion"].to_numpy()),
-        drawn=float(units.sum()),
-        drawn_squares=float(units @ units),
-    )
+    return Increment.of(day, units, difference, values["champion"].to_numpy(), units)
