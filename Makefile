@@ -44,7 +44,7 @@ $(READY): requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip install --python $(BIN)/python --quiet -r requirements.txt
 	$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps -e .
-	$(BIN)/python -c "from orchestration.resources.dbt_project import manifest_path; manifest_path()"
+	$(BIN)/python -c "from orchestration.warehouse.dbt_project import manifest_path; manifest_path()"
 	@touch $@
 
 # Any Chromium on the machine will do; where there is none, Debian's is installed.

@@ -8,8 +8,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from benchmarks.landed_events import BROKEN, FIRST, LOOPS, Shop, as_ndjson, broken_lines, event
 from benchmarks.report import measured, write
+from orchestration.testing.landed_events import BROKEN, FIRST, LOOPS, Shop, as_ndjson, broken_lines, event
 
 LINES = 10_000
 

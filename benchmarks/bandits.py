@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestration.learning.allocation import allocate_all, posterior
-from orchestration.learning.variant_prior import VariantPrior
+from orchestration.learning.policies.variant_prior import VariantPrior
+from orchestration.learning.traffic.allocation import allocate_all, posterior
 
 CHUNKS = 10  # parts of a batch that a deterministic index hands out one after the other
 

@@ -15,17 +15,17 @@ import duckdb
 import numpy as np
 import polars as pl
 
-from orchestration.assets.challenger import SO_FAR
-from orchestration.assets.comparison import DRAWN
-from orchestration.assets.evidence import EVIDENCE, FOLDS
-from orchestration.assets.releases import LAST_RELEASE, MET_BEFORE
-from orchestration.learning.comparison import increment
-from orchestration.learning.competition import allocated, arms_of
-from orchestration.learning.policy import Policy
-from orchestration.learning.training import fit_policy, fit_recipes
+from orchestration.graph.assets.challenger import SO_FAR
+from orchestration.graph.assets.comparison import DRAWN
+from orchestration.graph.assets.evidence import EVIDENCE, FOLDS
+from orchestration.graph.assets.releases import LAST_RELEASE, MET_BEFORE
+from orchestration.learning.policies.policy import Policy
+from orchestration.learning.policies.training import fit_policy, fit_recipes
+from orchestration.learning.proof.comparison import increment
+from orchestration.learning.traffic.competition import allocated, arms_of
 from orchestration.loops.content import content_loop
 from orchestration.loops.recipes import recipes_by_format
-from orchestration.resources.text_embedding import embed_texts
+from orchestration.model.text_embedding import embed_texts
 
 SCRIPT = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 LOOP = "content"

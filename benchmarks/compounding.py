@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.report import Row, write
-from orchestration.worlds.audience import World
+from orchestration.worlds.simulated.audience import World
 
 TURNS = 8
 SEEDS = 10
@@ -43,14 +43,14 @@ class Course:
 def course(world: World, seed: int, turns: int = TURNS, exposures: int = EXPOSURES) -> Course:
     """Turn a new wheel in a home of its own. A turn that a gate refuses, by chance, is not learned: its lift is nan."""
     logging.disable(logging.WARNING)
-    from benchmarks.instant_model import InstantLanguageModel
     from orchestration.commands.report import turn_lines
-    from orchestration.driver import Flywheel, TurnFailedError
-    from orchestration.resources.warehouse import Warehouse
+    from orchestration.graph.driver import Flywheel, TurnFailedError
     from orchestration.settings import Settings
+    from orchestration.testing.instant_model import InstantLanguageModel
     from orchestration.turns import Turn
-    from orchestration.worlds.catalogue import land_catalogue
-    from orchestration.worlds.sandbox import Sandbox
+    from orchestration.warehouse.duckdb_file import Warehouse
+    from orchestration.worlds.simulated.catalogue import land_catalogue
+    from orchestration.worlds.simulated.sandbox import Sandbox
 
     with tempfile.TemporaryDirectory() as home:
         settings = Settings(_env_file=None, home=Path(home), seed=seed, subjects_per_turn=SUBJECTS)

@@ -29,14 +29,14 @@ import dagster as dg
 import duckdb
 
 from benchmarks.report import FOLDER, Row, measured, write
-from orchestration.driver import Flywheel
-from orchestration.resources.warehouse import Warehouse
-from orchestration.resources.warehouse_io import TurnTables, table_of
+from orchestration.graph.driver import Flywheel
 from orchestration.settings import Settings
+from orchestration.testing.loopback import Behaviour, Loopback, serve
 from orchestration.turns import Turn
-from orchestration.worlds.catalogue import land_catalogue
-from orchestration.worlds.sandbox import Sandbox
-from tests.loopback import Behaviour, Loopback, serve
+from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.warehouse.turn_tables import TurnTables, table_of
+from orchestration.worlds.simulated.catalogue import land_catalogue
+from orchestration.worlds.simulated.sandbox import Sandbox
 from tests.wheel import copywriter
 
 if TYPE_CHECKING:

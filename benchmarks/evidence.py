@@ -17,10 +17,10 @@ import polars as pl
 from benchmarks.known_bandits import WORLDS, Log, World, open_bandit
 from benchmarks.report import Row, write
 from benchmarks.simulated_flywheels import Fate, even, evidence_of, fate, favourite, gap_for, learner
-from orchestration.learning.comparison import compare
-from orchestration.learning.off_policy import METHODS, Method, NotEnoughOverlap, evaluate
-from orchestration.learning.power import Design, turns_to_promote
-from orchestration.learning.sample_ratio import mismatched, sample_ratio_p_value
+from orchestration.learning.proof.comparison import compare
+from orchestration.learning.proof.off_policy import METHODS, Method, NotEnoughOverlap, evaluate
+from orchestration.learning.proof.power import Design, turns_to_promote
+from orchestration.learning.proof.sample_ratio import mismatched, sample_ratio_p_value
 
 FLYWHEELS = int(os.environ.get("FLYWHEEL_BENCH_FLYWHEELS", "2000"))
 LOGS = int(os.environ.get("FLYWHEEL_BENCH_LOGS", "1000"))

@@ -1,6 +1,6 @@
 """Generation: 2,000 calls to a loopback endpoint of 64 slots and 200 ms, against the ideal and against bare calls.
 
-Here: `python -m benchmarks.generation`. Not here: the endpoint (tests.loopback).
+Here: `python -m benchmarks.generation`. Not here: the endpoint (orchestration.testing.loopback).
 
 The ideal is calls x latency / slots, with no time for anything else. On both sides half as many requests again as there
 are slots are in flight: the endpoint queues them, as servers do, so that no slot waits for its client. The peer is what
@@ -24,7 +24,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from benchmarks.report import Row, measured, write
-from orchestration.resources.language_model import Answer, LanguageModel, Request
+from orchestration.model.language_model import Answer, LanguageModel, Request
 from orchestration.settings import Settings
 
 CALLS, SLOTS, LATENCY_S = 2000, 64, 0.2
@@ -47,7 +47,9 @@ def endpoint(**behaviour: float) -> Iterator[str]:
     """The loopback endpoint in a process of its own, until the block ends."""
     options = {"latency-s": LATENCY_S, "slots": SLOTS, **behaviour}
     arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
-    server = subprocess.Popen([sys.executable, "-m", "tests.loopback", *arguments], stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen(
+        [sys.executable, "-m", "orchestration.testing.loopback", *arguments], stdout=subprocess.PIPE, text=True
+    )
     assert server.stdout is not None
     try:
         yield server.stdout.readline().strip()

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import duckdb
 
-from benchmarks.landed_events import FIRST, LOOPS, Shop
 from benchmarks.report import Row, measured, write
+from orchestration.testing.landed_events import FIRST, LOOPS, Shop
 
 SUBJECTS = 200
 ROOT = Path(__file__).resolve().parent.parent

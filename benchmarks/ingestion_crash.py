@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.landed_events import FIRST, LOOPS, SECOND, Shop, as_ndjson, broken_lines, event
+from orchestration.testing.landed_events import FIRST, LOOPS, SECOND, Shop, as_ndjson, broken_lines, event
 
 STAGES = ("lines read", "events decided on", "units pseudonymised", "events written")
 """What ingestion tells on its way through one file, up to the moment before the transaction is kept."""

@@ -1,7 +1,7 @@
 """Bandits whose values are known, and Open Bandit, for the benchmark `evidence`.
 
 Here: synthetic worlds and their logs, the outcome model that estimators are given, and the real log.
-Not here: the estimators (orchestration.learning.off_policy) and what is reported (evidence).
+Not here: the estimators (orchestration.learning.proof.off_policy) and what is reported (evidence).
 """
 
 from collections.abc import Callable

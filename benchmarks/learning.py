@@ -18,8 +18,8 @@ from benchmarks.bandits import Policy, explore_then_commit, lola, ours, thompson
 from benchmarks.headline_replay import BATCHES, Replay
 from benchmarks.report import Row, write
 from benchmarks.upworthy import Arms, folds_of, read_arms, upworthy_file
-from orchestration.learning.reward_model import fit_reward_model
-from orchestration.learning.variant_prior import VariantPrior, fit_variant_prior
+from orchestration.learning.policies.variant_prior import VariantPrior, fit_variant_prior
+from orchestration.learning.texts.reward_model import fit_reward_model
 
 SEEDS = int(os.environ.get("FLYWHEEL_BENCH_SEEDS", "10"))
 LATER = np.datetime64("2014-08-15")

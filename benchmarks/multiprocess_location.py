@@ -8,9 +8,9 @@ import logging
 
 import dagster as dg
 
-from benchmarks.instant_model import InstantLanguageModel
-from orchestration.definitions import build_definitions
+from orchestration.graph.definitions import build_definitions
 from orchestration.settings import Settings
+from orchestration.testing.instant_model import InstantLanguageModel
 
 logging.disable(logging.WARNING)  # as in the process that it is compared with
 

@@ -17,8 +17,8 @@ from rich.console import Console
 from benchmarks.report import Row, measured, write
 from benchmarks.upworthy import upworthy_file
 from orchestration.commands.replay import SUMMARY, run_replay
-from orchestration.resources.warehouse import Warehouse
-from orchestration.worlds.logged_tests import read_logged_tests
+from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.worlds.replayed.logged_tests import read_logged_tests
 
 SECONDS = 300.0
 BROKEN = 1_000

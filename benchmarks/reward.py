@@ -13,9 +13,9 @@ import numpy as np
 
 from benchmarks.report import Row, write
 from benchmarks.upworthy import Arms, folds_of, read_arms, upworthy_file
-from orchestration.learning.leakage import shared_subjects_or_near_identical_texts
-from orchestration.learning.pairs import Accuracy, pairwise_accuracy, significant_pairs
-from orchestration.learning.reward_model import fit_reward_model
+from orchestration.learning.proof.leakage import shared_subjects_or_near_identical_texts
+from orchestration.learning.texts.pairs import Accuracy, pairwise_accuracy, significant_pairs
+from orchestration.learning.texts.reward_model import fit_reward_model
 
 SEEDS = int(os.environ.get("FLYWHEEL_BENCH_SEEDS", "10"))
 FOLDS = 5

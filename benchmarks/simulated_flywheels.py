@@ -11,11 +11,11 @@ from datetime import date, timedelta
 import numpy as np
 import polars as pl
 
-from orchestration.learning.comparison import Policy, compare
-from orchestration.learning.evidence import better_than_champion, decide, enough_overlap
-from orchestration.learning.paired_estimate import looks
-from orchestration.learning.power import Design
-from orchestration.learning.recipe_policy import probability_best
+from orchestration.learning.policies.recipe_policy import probability_best
+from orchestration.learning.proof.comparison import Policy, compare
+from orchestration.learning.proof.evidence import better_than_champion, decide, enough_overlap
+from orchestration.learning.proof.paired_estimate import looks
+from orchestration.learning.proof.power import Design
 
 FIRST = date(2026, 1, 5)
 CATEGORIES = 6

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import dagster as dg
 
-from benchmarks.instant_model import InstantLanguageModel
-from orchestration.driver import Flywheel
+from orchestration.graph.driver import Flywheel
 from orchestration.settings import Settings
+from orchestration.testing.instant_model import InstantLanguageModel
 from orchestration.turns import Turn
-from orchestration.worlds.catalogue import land_catalogue
-from orchestration.worlds.sandbox import PlayReport, Sandbox
+from orchestration.worlds.simulated.catalogue import land_catalogue
+from orchestration.worlds.simulated.sandbox import PlayReport, Sandbox
 
 VISITORS_PER_EXPOSURE = 0.4
 """As in the sandbox's defaults: a visitor meets two or three releases a turn."""

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from orchestration.learning.leakage import groups_of_near_identical
-from orchestration.learning.sample_ratio import sample_ratio_p_value
-from orchestration.learning.text_features import text_features
-from orchestration.resources.text_embedding import embed_texts
+from orchestration.learning.proof.leakage import groups_of_near_identical
+from orchestration.learning.proof.sample_ratio import sample_ratio_p_value
+from orchestration.learning.texts.text_features import text_features
+from orchestration.model.text_embedding import embed_texts
 
 SOUND = datetime(2014, 1, 11)  # before, a cache served one arm to everybody, by the publisher's own account
 SRM_P = 0.001

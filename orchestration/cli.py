@@ -38,8 +38,8 @@ def turn(
 ) -> None:
     """Run one turn in one process, with progress: produce and, once its window has closed, learn."""
     from orchestration.commands.dry_run import planned_calls
-    from orchestration.definitions import declared_loops
-    from orchestration.driver import Flywheel
+    from orchestration.graph.definitions import declared_loops
+    from orchestration.graph.driver import Flywheel
 
     settings = Settings()
     wheel = Flywheel(settings, tell=lambda line: typer.echo(line))
@@ -58,7 +58,7 @@ def turn(
 @app.command()
 def ingest() -> None:
     """Take in every file that has landed."""
-    from orchestration.driver import Flywheel
+    from orchestration.graph.driver import Flywheel
 
     with plain_errors():
         Flywheel(Settings(), tell=lambda line: typer.echo(line)).ingest()
@@ -100,7 +100,7 @@ def doctor() -> None:
     from rich.table import Table
 
     from orchestration.commands.doctor import findings
-    from orchestration.definitions import declared_loops
+    from orchestration.graph.definitions import declared_loops
 
     settings = Settings()
     table = Table("check", "", "found", "remedy", show_lines=True)
@@ -125,8 +125,8 @@ def plan(
     """Say how many turns it takes until an effect can be seen, before a team starts."""
     from rich.table import Table
 
-    from orchestration.learning.power import Design, units_to_see
-    from orchestration.learning.power import plan as planned
+    from orchestration.learning.proof.power import Design, units_to_see
+    from orchestration.learning.proof.power import plan as planned
 
     with plain_errors():
         design = Design(base_rate=base_rate, subjects=subjects, units=units, holdout=holdout, turns=turns)
@@ -165,8 +165,8 @@ def rollback(
     ] = None,
 ) -> None:
     """Take the champion back. The next turn obeys; the record is kept."""
-    from orchestration.champions import roll_back
-    from orchestration.resources.tracking import Tracking
+    from orchestration.registry.champions import roll_back
+    from orchestration.registry.tracking import Tracking
 
     settings = Settings()
     with plain_errors():

@@ -11,7 +11,9 @@ import shutil
 from orchestration.settings import Settings
 
 POOL = "flywheel"  # held by one run at a time: turn t+1 must not start before turn t has promoted
-DAGSTER_YAML = """\
+EVENT_LOG = "orchestration.graph.event_log"
+_MOVED_LOG = "orchestration.resources.event_log"  # where homes made by earlier versions look for it
+DAGSTER_YAML = f"""\
 # Laid here by the flywheel. Change it freely: it is written once.
 telemetry:
   enabled: false
@@ -22,7 +24,7 @@ concurrency:
     granularity: run
     default_limit: 1 # one run at a time: turn t+1 must not start before turn t has promoted
 event_log_storage:
-  module: orchestration.resources.event_log
+  module: {EVENT_LOG}
   class: KeptOpenEventLog
 run_monitoring:
   enabled: true
@@ -41,6 +43,8 @@ def prepare_home(settings: Settings) -> None:
     instance_settings = settings.dagster_home / "dagster.yaml"
     if not instance_settings.exists():
         instance_settings.write_text(DAGSTER_YAML)
+    elif _MOVED_LOG in (kept := instance_settings.read_text()):
+        instance_settings.write_text(kept.replace(_MOVED_LOG, EVENT_LOG))
     os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
     os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
 

@@ -1,7 +1,7 @@
 """The tables that Python writes: columns, types, grain and meaning, in one place.
 
 Here: the contract between the stages, the warehouse, dbt's sources and the documentation.
-Not here: how tables are written (resources.warehouse) and what dbt derives from them (dbt_project).
+Not here: how tables are written (warehouse.duckdb_file) and what dbt derives from them (dbt_project).
 """
 
 from collections.abc import Iterable, Mapping

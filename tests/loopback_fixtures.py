@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from orchestration.settings import Settings
-from tests.asking import KEY
-from tests.loopback import Behaviour, Loopback, serve
+from orchestration.testing.asking import KEY
+from orchestration.testing.loopback import Behaviour, Loopback, serve
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestration.learning.allocation import allocate, allocate_all, posterior
-from orchestration.learning.arrivals import arrived_share, effective_units
-from orchestration.learning.assignment import chosen, point
-from orchestration.learning.variant_prior import VariantPrior, fit_variant_prior
+from orchestration.assignment import chosen, point
+from orchestration.learning.policies.variant_prior import VariantPrior, fit_variant_prior
+from orchestration.learning.traffic.allocation import allocate, allocate_all, posterior
+from orchestration.learning.traffic.arrivals import arrived_share, effective_units
 
 LEVEL = {"level_mean": float(np.log(0.05)), "level_sd": 0.5}
 AHEAD = {"units_ahead": 200.0, "batches_left": 8}

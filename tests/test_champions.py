@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from orchestration.champions import champion_in_force, predecessor, roll_back, rolled_back_to
-from orchestration.resources.warehouse import Warehouse
+from orchestration.registry.champions import champion_in_force, predecessor, roll_back, rolled_back_to
 from orchestration.tables import TABLES
+from orchestration.warehouse.duckdb_file import Warehouse
 
 TURNS = ("2026-01-05", "2026-01-12", "2026-01-19")
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestration.learning.comparison import compare, increment, splits
-from orchestration.learning.paired_estimate import Increment, accumulate, looks
-from orchestration.learning.recipe_outcomes import fit_outcomes
+from orchestration.learning.policies.recipe_outcomes import fit_outcomes
+from orchestration.learning.proof.comparison import compare, increment, splits
+from orchestration.learning.proof.paired_estimate import Increment, accumulate, looks
 
 RECIPES = ("plain", "playful", "premium", "question")
 FIRST = date(2026, 1, 5)

@@ -6,7 +6,7 @@ Not here: every stage of ingestion (test_landing_crash) and of asking a model (t
 import pytest
 
 from benchmarks.crash import Shop, differing, killed, killed_in_generation, rows_of
-from tests.loopback import Behaviour, Loopback, serve
+from orchestration.testing.loopback import Behaviour, Loopback, serve
 from tests.wheel import copywriter
 
 pytestmark = pytest.mark.timeout(600)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.learning.cuped import Moments, difference, stratified_difference
+from orchestration.learning.proof.cuped import Moments, difference, stratified_difference
 
 
 def groups(rng, effect, n=2000, loyal=0.8):

@@ -7,13 +7,13 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from orchestration.assets.kpis import kpi_assets
+from orchestration.graph.assets.kpis import kpi_assets
 from orchestration.loops.content import content_loop
-from orchestration.resources.dbt import DbtResource
-from orchestration.resources.warehouse_io import WarehouseResource
 from orchestration.settings import Settings
 from orchestration.tables import TABLES
 from orchestration.turns import turn_partitions
+from orchestration.warehouse.dbt import DbtResource
+from orchestration.warehouse.turn_tables import WarehouseResource
 from tests.turn_facts import NEXT, TURN, TurnFacts
 
 CONTENT = content_loop()

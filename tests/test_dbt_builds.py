@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from orchestration.resources.dbt import BuildFailedError, Dbt, NodeResult
-from orchestration.resources.dbt_project import invoke, parsed
-from orchestration.resources.warehouse import Warehouse, WarehouseBusyError
+from orchestration.warehouse.dbt import BuildFailedError, Dbt, NodeResult
+from orchestration.warehouse.dbt_project import invoke, parsed
+from orchestration.warehouse.duckdb_file import Warehouse, WarehouseBusyError
 from tests.turn_facts import NEXT, TURN, TurnFacts
 
 HALVES = {"original": 0.5, "playful": 0.5}

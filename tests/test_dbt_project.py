@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from orchestration.resources import dbt_project
-from orchestration.resources.dbt import Dbt
-from orchestration.resources.dbt_project import PROJECT, DbtError, manifest_path
-from orchestration.resources.dbt_sources import SOURCES, sources_yaml
-from orchestration.resources.warehouse import Warehouse
 from orchestration.tables import TABLES
+from orchestration.warehouse import dbt_project
+from orchestration.warehouse.dbt import Dbt
+from orchestration.warehouse.dbt_project import PROJECT, DbtError, manifest_path
+from orchestration.warehouse.dbt_sources import SOURCES, sources_yaml
+from orchestration.warehouse.duckdb_file import Warehouse
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def unit_tests_of(manifest: dict[str, Any], model: dict[str, Any]) -> list[dict[
 
 
 def test_sources_are_the_declared_tables(manifest: dict[str, Any]) -> None:
-    assert SOURCES.read_text(encoding="utf-8") == sources_yaml(), "run `python -m orchestration.resources.dbt_sources`"
+    assert SOURCES.read_text(encoding="utf-8") == sources_yaml(), "run `python -m orchestration.warehouse.dbt_sources`"
     sources = {source["name"]: source for source in manifest["sources"].values()}
     assert {
         name: {column: (found["data_type"], found["description"]) for column, found in source["columns"].items()}

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from orchestration.commands.doctor import Finding, findings
-from orchestration.definitions import declared_loops
-from orchestration.resources.landing import Landing
-from orchestration.resources.pseudonyms import Pseudonyms
-from orchestration.resources.warehouse import Warehouse
+from orchestration.graph.definitions import declared_loops
+from orchestration.landing.folder import Landing
+from orchestration.landing.pseudonyms import Pseudonyms
 from orchestration.settings import Settings
+from orchestration.warehouse.duckdb_file import Warehouse
 
 
 def found(settings: Settings) -> dict[str, Finding]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from orchestration.commands.dry_run import planned_calls
-from orchestration.definitions import declared_loops
+from orchestration.graph.definitions import declared_loops
 from orchestration.loops.replay import replay_loop
 from tests.wheel import FIRST, Wheel
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from orchestration.graph.event_log import KeptOpenEventLog
 from orchestration.home import prepare_home
-from orchestration.resources.event_log import KeptOpenEventLog
 from orchestration.settings import Settings
 
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.learning import evidence
-from orchestration.learning.evidence import Condition, decide
-from orchestration.learning.guardrails import worsening
-from orchestration.learning.paired_estimate import Increment, accumulate
+from orchestration.learning.proof import evidence
+from orchestration.learning.proof.evidence import Condition, decide
+from orchestration.learning.proof.guardrails import worsening
+from orchestration.learning.proof.paired_estimate import Increment, accumulate
 
 
 def turns(number, *, difference=30.0, squares=60.0, champion=50.0, drawn_squares=2e4):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from orchestration.learning.fine_tuning import preference, preferred_pairs, problems, supervised
+from orchestration.learning.texts.fine_tuning import preference, preferred_pairs, problems, supervised
 
 CHAT = [{"role": "system", "content": "Write."}, {"role": "user", "content": "type: tea"}]
 

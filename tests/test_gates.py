@@ -12,17 +12,17 @@ import polars as pl
 import pytest
 import yaml
 
-from orchestration.checks import build_checks
-from orchestration.learning.assignment import chosen, in_holdout, point, subject_salt
-from orchestration.resources import gates
-from orchestration.resources.calls import STATUSES
-from orchestration.resources.gates import Finding, judged
-from orchestration.resources.suites import Suite, read_suites
-from orchestration.resources.warehouse import Warehouse
-from orchestration.resources.warehouse_io import WarehouseResource
+from orchestration.assignment import chosen, in_holdout, point, subject_salt
+from orchestration.graph.checks import build_checks
+from orchestration.model.calls import STATUSES
 from orchestration.settings import Settings
 from orchestration.tables import TABLES
 from orchestration.turns import turn_partitions
+from orchestration.warehouse import gates
+from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.warehouse.gates import Finding, judged
+from orchestration.warehouse.suites import Suite, read_suites
+from orchestration.warehouse.turn_tables import WarehouseResource
 
 TURN, UNTIL = "2026-01-05", "2026-01-12"
 SHARES = {"original": 0.2, "plain": 0.3, "playful": 0.5}

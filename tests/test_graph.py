@@ -8,8 +8,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from orchestration.definitions import build_definitions
-from orchestration.jobs import PRODUCING
+from orchestration.graph.definitions import build_definitions
+from orchestration.graph.jobs import PRODUCING
 from orchestration.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -6,7 +6,7 @@ import pytest
 from benchmarks.bandits import Seen, explore_then_commit, lola, ours, thompson, uniform
 from benchmarks.headline_replay import BATCHES, Replay
 from benchmarks.upworthy import Arms, folds_of
-from orchestration.learning.variant_prior import VariantPrior
+from orchestration.learning.policies.variant_prior import VariantPrior
 
 
 def headline_arms(groups: int = 40, arms: int = 3, impressions: int = 2000, spread: float = 0.3, seed: int = 0) -> Arms:

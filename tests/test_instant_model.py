@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from pydantic import BaseModel
 
-from benchmarks.instant_model import STYLES, InstantLanguageModel, compose
 from orchestration.guards.judging import judge, worst
 from orchestration.guards.verdict import Draft
 from orchestration.loops.content import content_loop
-from orchestration.resources.calls import Request
-from orchestration.worlds.audience import FEATURES, surface
+from orchestration.model.calls import Request
+from orchestration.testing.instant_model import STYLES, InstantLanguageModel, compose
+from orchestration.worlds.simulated.audience import FEATURES, surface
 
 PRODUCTS = (
     {"brand": "store brand", "category": "dairy and eggs", "type": "shredded cheese", "size": "8 oz"},

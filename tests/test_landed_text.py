@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestration.ingestion.rows import END_OF_MEDIUM, SUBSTITUTE
-from orchestration.resources import landed_text
-from orchestration.resources.landed_text import first_line, slabs
+from orchestration.landing import landed_text
+from orchestration.landing.landed_text import first_line, slabs
+from orchestration.landing.rules.rows import END_OF_MEDIUM, SUBSTITUTE
 
 
 def lines(path: Path, chunk: int = 7, chunks: int = 2) -> list[tuple[int, str]]:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.landed_events import BROKEN, FIRST, LOOPS, SECOND, Shop, as_ndjson, broken_lines, event
-from orchestration.ingestion.problems import SENTENCES, explained
+from orchestration.landing.rules.problems import SENTENCES, explained
+from orchestration.testing.landed_events import BROKEN, FIRST, LOOPS, SECOND, Shop, as_ndjson, broken_lines, event
 from tests.test_landing_events import ingest, quarantined, stored
 
 LINES = 10_000

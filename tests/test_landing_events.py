@@ -9,10 +9,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from benchmarks.landed_events import FIRST, LOOP, LOOPS, NOW, SECOND, THIRD, Event, Shop, as_ndjson, event
-from orchestration.learning.assignment import in_holdout
-from orchestration.resources.landing import FileReport, Landing
-from orchestration.resources.pseudonyms import Pseudonyms
+from orchestration.assignment import in_holdout
+from orchestration.landing.folder import FileReport, Landing
+from orchestration.landing.pseudonyms import Pseudonyms
+from orchestration.testing.landed_events import FIRST, LOOP, LOOPS, NOW, SECOND, THIRD, Event, Shop, as_ndjson, event
 
 
 @pytest.fixture

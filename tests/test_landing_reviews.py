@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks.landed_events import LOOP, NOW, Shop
-from orchestration.resources.landing import FileReport
-from orchestration.resources.pseudonyms import Pseudonyms
+from orchestration.landing.folder import FileReport
+from orchestration.landing.pseudonyms import Pseudonyms
+from orchestration.testing.landed_events import LOOP, NOW, Shop
 
 
 @pytest.fixture

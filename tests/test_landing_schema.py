@@ -5,8 +5,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from benchmarks.landed_events import FIRST, LOOP, LOOPS, Shop, as_ndjson, event
-from orchestration.resources.landing import RefusedFilesError
+from orchestration.landing.folder import RefusedFilesError
+from orchestration.testing.landed_events import FIRST, LOOP, LOOPS, Shop, as_ndjson, event
 from tests.test_landing_events import ingest, land, stored
 
 NAMES = list(event(1))

@@ -8,10 +8,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from benchmarks.landed_events import LOOP, Shop
+from orchestration.landing.folder import FileReport
+from orchestration.landing.pseudonyms import Pseudonyms
 from orchestration.loops.declaration import Loop, Subjects
-from orchestration.resources.landing import FileReport
-from orchestration.resources.pseudonyms import Pseudonyms
+from orchestration.testing.landed_events import LOOP, Shop
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from orchestration.resources.language_model import STATUSES, Answer, EndpointRefused, LanguageModel
+from orchestration.model.language_model import STATUSES, Answer, EndpointRefused, LanguageModel
 from orchestration.settings import Settings
-from tests.asking import KEY, LOOP, TURN, Copy, ask, briefs, forget_probe
-from tests.loopback import Loopback
+from orchestration.testing.asking import KEY, LOOP, TURN, Copy, ask, briefs, forget_probe
+from orchestration.testing.loopback import Loopback
 
 pytest_plugins = ("tests.loopback_fixtures",)
 
@@ -218,9 +218,9 @@ def test_no_secret_reaches_a_log_a_row_or_an_error(
 
 
 def test_the_user_is_told_only_to_openai_and_only_as_a_hash(server: Loopback, settings) -> None:
-    from orchestration.resources.endpoint import Endpoint
-    from orchestration.resources.purchases import Purchases, Wish
-    from orchestration.resources.responses import Responses
+    from orchestration.model.endpoint import Endpoint
+    from orchestration.model.purchases import Purchases, Wish
+    from orchestration.model.responses import Responses
 
     ask(settings(), briefs(2, user="customer-17"))
     assert not any("safety_identifier" in body or "customer-17" in json.dumps(body) for body in server.bodies)

@@ -2,11 +2,11 @@
 
 import pytest
 
-from orchestration.resources import batches
-from orchestration.resources.calls import Trouble
-from orchestration.resources.language_model import LanguageModel
-from tests.asking import LOOP, TURN, ask, briefs, forget_probe
-from tests.loopback import Loopback
+from orchestration.model import batches
+from orchestration.model.calls import Trouble
+from orchestration.model.language_model import LanguageModel
+from orchestration.testing.asking import LOOP, TURN, ask, briefs, forget_probe
+from orchestration.testing.loopback import Loopback
 
 pytest_plugins = ("tests.loopback_fixtures",)
 

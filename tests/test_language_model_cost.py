@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.resources.calls import Trouble
-from orchestration.resources.language_model import Answer, LanguageModel
+from orchestration.model.calls import Trouble
+from orchestration.model.language_model import Answer, LanguageModel
 from orchestration.settings import Settings
-from tests.asking import KEY, LOOP, TURN, Copy, ask, briefs, forget_probe
-from tests.loopback import Behaviour, Loopback, serve
+from orchestration.testing.asking import KEY, LOOP, TURN, Copy, ask, briefs, forget_probe
+from orchestration.testing.loopback import Behaviour, Loopback, serve
 
 pytest_plugins = ("tests.loopback_fixtures",)
 
@@ -167,7 +167,7 @@ def test_a_budget_of_nothing_asks_nothing_that_costs(server: Loopback, settings)
 def test_no_order_of_answers_makes_a_budget_overspend(costs: list[float], limit: float, at_once: int, order) -> None:
     import asyncio
 
-    from orchestration.resources.budget import Budget, Reservation
+    from orchestration.model.budget import Budget, Reservation
 
     async def run() -> float:
         budget, spent = Budget(Settings(budget_usd=limit), 0.0, 0), 0.0
@@ -211,7 +211,7 @@ def test_a_plan_asks_nothing_and_bounds_what_the_run_then_costs(server: Loopback
 
 def test_two_processes_may_open_the_file_for_the_first_time_at_once(tmp_path: Path) -> None:
     opening = (
-        "import sys; from pathlib import Path; from orchestration.resources.responses import Responses; "
+        "import sys; from pathlib import Path; from orchestration.model.responses import Responses; "
         "Responses(Path(sys.argv[1])).close()"
     )
     started = [
@@ -223,7 +223,9 @@ def test_two_processes_may_open_the_file_for_the_first_time_at_once(tmp_path: Pa
 
 def killed_while_asking(server: Loopback, home: Path, number: int, when) -> None:
     """Ask from another process, and kill it with SIGKILL when `when` says so."""
-    process = subprocess.Popen([sys.executable, "-m", "tests.asking", server.url, str(home), str(number)], cwd=ROOT)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "orchestration.testing.asking", server.url, str(home), str(number)], cwd=ROOT
+    )
     until = time.monotonic() + 60
     while not when():
         assert process.poll() is None, "it ended before it was killed"

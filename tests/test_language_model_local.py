@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.resources import local_model
-from orchestration.resources.language_model import EndpointRefused, LanguageModel, Request
-from orchestration.resources.local_model import MODEL_NAME, LocalServer, local_servers
+from orchestration.model import local_model
+from orchestration.model.language_model import EndpointRefused, LanguageModel, Request
+from orchestration.model.local_model import MODEL_NAME, LocalServer, local_servers
 from orchestration.settings import Settings
-from tests.asking import LOOP, TURN, Copy
+from orchestration.testing.asking import LOOP, TURN, Copy
 
 ROOT = Path(__file__).resolve().parent.parent
 SHOTS = (
@@ -89,7 +89,7 @@ def test_with_nothing_set_a_real_model_answers(local_settings: Settings, tmp_pat
 @pytest.mark.usefixtures("installed")
 def test_the_server_ends_with_the_process_that_started_it_even_when_that_is_killed() -> None:
     starting = (
-        "import time; from orchestration.resources.local_model import LocalServer; server = LocalServer.start(); "
+        "import time; from orchestration.model.local_model import LocalServer; server = LocalServer.start(); "
         "server.wait_until_ready(); print(server.pid, flush=True); time.sleep(60)"
     )
     parent = subprocess.Popen([sys.executable, "-c", starting], stdout=subprocess.PIPE, text=True, cwd=ROOT)

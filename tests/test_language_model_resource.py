@@ -8,9 +8,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from orchestration.resources.language_model import LanguageModel, LanguageModelResource
-from tests.asking import KEY, LOOP, TURN, Copy, briefs
-from tests.loopback import Loopback
+from orchestration.model.language_model import LanguageModel, LanguageModelResource
+from orchestration.testing.asking import KEY, LOOP, TURN, Copy, briefs
+from orchestration.testing.loopback import Loopback
 
 pytest_plugins = ("tests.loopback_fixtures",)
 
@@ -49,6 +49,6 @@ def test_neither_key_nor_address_is_part_of_dagsters_configuration() -> None:
 
 def test_importing_it_loads_nothing_heavy() -> None:
     heavy = "{'openai', 'httpx2', 'llama_cpp', 'pandas', 'polars'}"
-    checking = f"import sys, orchestration.resources.language_model; print(sorted({heavy} & set(sys.modules)))"
+    checking = f"import sys, orchestration.model.language_model; print(sorted({heavy} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", checking], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.learning.leakage import groups_of_near_identical, shared_subjects_or_near_identical_texts
+from orchestration.learning.proof.leakage import groups_of_near_identical, shared_subjects_or_near_identical_texts
 
 
 def rows(*pairs: tuple[str, str]) -> pl.DataFrame:

@@ -19,11 +19,11 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from orchestration.driver import Flywheel
-from orchestration.resources.language_model import LanguageModel
+from orchestration.graph.driver import Flywheel
+from orchestration.model.language_model import LanguageModel
 from orchestration.settings import Settings
+from orchestration.testing.loopback import Behaviour, Loopback, serve
 from orchestration.turns import Turn
-from tests.loopback import Behaviour, Loopback, serve
 from tests.wheel import Wheel, copywriter
 
 ROOT = Path(__file__).resolve().parent.parent

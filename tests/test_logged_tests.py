@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from orchestration.worlds.logged_tests import LoggedTests, read_logged_tests
+from orchestration.worlds.replayed.logged_tests import LoggedTests, read_logged_tests
 
 SOUND = [
     ("a", "2026-01-05", "Milk for the whole week", 1000, 40),

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestration.learning.mean_interval import mean_interval
-from orchestration.learning.off_policy import METHODS, NotEnoughOverlap, evaluate
+from orchestration.learning.proof.mean_interval import mean_interval
+from orchestration.learning.proof.off_policy import METHODS, NotEnoughOverlap, evaluate
 
 
 def softmax(scores):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from orchestration.learning.paired_estimate import Increment, looks
-from orchestration.learning.power import Design, plan, turns_to_promote, turns_to_see_lift
+from orchestration.learning.proof.paired_estimate import Increment, looks
+from orchestration.learning.proof.power import Design, plan, turns_to_promote, turns_to_see_lift
 
 SHOP = Design(base_rate=0.05, subjects=60, units=1500)
 

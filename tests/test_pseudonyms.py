@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestration.ingestion.events import held_out_below
-from orchestration.learning.assignment import holdout_salt, in_holdout, point
-from orchestration.resources.pseudonyms import Pseudonyms
+from orchestration.assignment import holdout_salt, in_holdout, point
+from orchestration.landing.pseudonyms import Pseudonyms
+from orchestration.landing.rules.events import held_out_below
 from orchestration.settings import Settings
 
 IDENTIFIERS = st.text(st.characters(exclude_categories=["Cs"]))

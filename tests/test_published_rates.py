@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from orchestration.worlds import published_rates as rates
-from orchestration.worlds.audience import SEGMENTS, Audience
+from orchestration.worlds.simulated import published_rates as rates
+from orchestration.worlds.simulated.audience import SEGMENTS, Audience
 
 
 @pytest.fixture(scope="module")

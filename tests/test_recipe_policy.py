@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestration.learning.recipe_policy import (
+from orchestration.learning.policies.recipe_policy import (
     RecipePolicy,
     fit_recipe_policy,
     inclusion_probabilities,

@@ -17,13 +17,13 @@ from rich.console import Console
 
 from orchestration.commands.replay import ReplayedTurn, run_replay, total_gain
 from orchestration.home import prepare_home
-from orchestration.learning.replay_gain import gain_of
-from orchestration.resources.warehouse import Warehouse
+from orchestration.learning.proof.replay_gain import gain_of
 from orchestration.settings import Settings
 from orchestration.turns import Turn
-from orchestration.worlds.logged_tests import read_logged_tests
+from orchestration.warehouse.duckdb_file import Warehouse
 from orchestration.worlds.outbox import read_outbox
-from orchestration.worlds.replay import ReplayWorld, first_turn_of
+from orchestration.worlds.replayed.logged_tests import read_logged_tests
+from orchestration.worlds.replayed.replay import ReplayWorld, first_turn_of
 
 FIRST = date(2024, 1, 1)
 WEEKS, TESTS, BROKEN = 6, 40, 2

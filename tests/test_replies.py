@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
-from orchestration.resources.replies import AnswerForm, Unreadable, plain, strict
+from orchestration.model.replies import AnswerForm, Unreadable, plain, strict
 
 
 class Copy(BaseModel):

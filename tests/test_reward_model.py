@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.learning.log_rates import dispersion, within_subjects
-from orchestration.learning.pairs import pairwise_accuracy, significant_pairs
-from orchestration.learning.reward_model import RewardModel, fit_reward_model, fit_with_held_out
-from orchestration.learning.text_features import FEATURE_NAMES, FEATURES, text_features, tone
-from orchestration.resources.text_embedding import DIMENSIONS, embed_texts
+from orchestration.learning.texts.log_rates import dispersion, within_subjects
+from orchestration.learning.texts.pairs import pairwise_accuracy, significant_pairs
+from orchestration.learning.texts.reward_model import RewardModel, fit_reward_model, fit_with_held_out
+from orchestration.learning.texts.text_features import FEATURE_NAMES, FEATURES, text_features, tone
+from orchestration.model.text_embedding import DIMENSIONS, embed_texts
 
 FEATURE_COUNT = len(FEATURE_NAMES)
 

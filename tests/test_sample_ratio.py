@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.learning.sample_ratio import mismatched, pooled_sample_ratio_p_value, sample_ratio_p_value
+from orchestration.learning.proof.sample_ratio import mismatched, pooled_sample_ratio_p_value, sample_ratio_p_value
 
 
 def test_large_counts_give_the_plain_chi_square_test():

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.learning.assignment import chosen, holdout_salt, in_holdout, point, subject_salt
+from orchestration.assignment import chosen, holdout_salt, in_holdout, point, subject_salt
 from orchestration.settings import Settings
 from orchestration.turns import Turn
-from orchestration.worlds import visits
-from orchestration.worlds.audience import Audience, shouting, surface
 from orchestration.worlds.event_files import Delivery
 from orchestration.worlds.outbox import Offer, Variant, points
-from orchestration.worlds.sandbox import PlayReport, Sandbox
+from orchestration.worlds.simulated import visits
+from orchestration.worlds.simulated.audience import Audience, shouting, surface
+from orchestration.worlds.simulated.sandbox import PlayReport, Sandbox
 
 ROOT = Path(__file__).resolve().parent.parent
 TURN = Turn.of("2026-01-05", Settings(_env_file=None))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestration.learning.sequential import (
+from orchestration.learning.proof.sequential import (
     crossing_probability,
     group_sequential_bounds,
     mixture_rate,

@@ -6,8 +6,8 @@ import pytest
 
 from benchmarks.known_bandits import WORLDS
 from benchmarks.simulated_flywheels import even, evidence_of, fate, favourite, gap_for, learner, names
-from orchestration.learning.off_policy import evaluate
-from orchestration.learning.power import Design
+from orchestration.learning.proof.off_policy import evaluate
+from orchestration.learning.proof.power import Design
 from orchestration.tables import TABLES
 
 SMALL = Design(base_rate=0.1, subjects=30, units=300, recipes=4)

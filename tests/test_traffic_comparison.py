@@ -5,12 +5,12 @@ from datetime import date
 import numpy as np
 import polars as pl
 
-from orchestration.learning.policy import Policy
-from orchestration.learning.recipe_policy import initial_policy
-from orchestration.learning.reward_model import RewardModel
-from orchestration.learning.text_features import FEATURE_NAMES, text_features
-from orchestration.learning.traffic_comparison import fresh_subjects, increment_of_traffic
-from orchestration.learning.variant_prior import VariantPrior
+from orchestration.learning.policies.policy import Policy
+from orchestration.learning.policies.recipe_policy import initial_policy
+from orchestration.learning.policies.variant_prior import VariantPrior
+from orchestration.learning.texts.reward_model import RewardModel
+from orchestration.learning.texts.text_features import FEATURE_NAMES, text_features
+from orchestration.learning.traffic.traffic_comparison import fresh_subjects, increment_of_traffic
 from orchestration.loops.declaration import Allocation
 
 BEFORE, TODAY = date(2024, 1, 1), date(2024, 1, 8)

@@ -8,10 +8,10 @@ import pytest
 
 from orchestration.commands.lineage import leaves, trace
 from orchestration.commands.reviewing import land_decision, waiting
-from orchestration.driver import TurnFailedError
-from orchestration.resources.language_model import LanguageModel
+from orchestration.graph.driver import TurnFailedError
+from orchestration.model.language_model import LanguageModel
 from orchestration.settings import Settings
-from tests.loopback import Behaviour, serve
+from orchestration.testing.loopback import Behaviour, serve
 from tests.wheel import FIRST, SECOND, Wheel, copywriter
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import polars as pl
 
-from orchestration.resources.dbt import Dbt, NodeResult
-from orchestration.resources.warehouse import Warehouse
 from orchestration.tables import TABLES
+from orchestration.warehouse.dbt import Dbt, NodeResult
+from orchestration.warehouse.duckdb_file import Warehouse
 
 TURN = "2026-01-05"
 NEXT = "2026-01-12"

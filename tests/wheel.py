@@ -14,15 +14,15 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from benchmarks.instant_model import InstantLanguageModel, compose
-from orchestration.driver import Flywheel
-from orchestration.resources.landing import Landing
-from orchestration.resources.pseudonyms import Pseudonyms
-from orchestration.resources.warehouse import Warehouse
+from orchestration.graph.driver import Flywheel
+from orchestration.landing.folder import Landing
+from orchestration.landing.pseudonyms import Pseudonyms
 from orchestration.settings import Settings
 from orchestration.tables import TABLES
+from orchestration.testing.instant_model import InstantLanguageModel, compose
 from orchestration.turns import Turn
-from orchestration.worlds.sandbox import PlayReport, Sandbox
+from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.worlds.simulated.sandbox import PlayReport, Sandbox
 
 FIRST, SECOND, THIRD = "2026-01-05", "2026-01-12", "2026-01-19"
 TYPES = ("green beans", "orange juice", "white bread", "dish soap", "cheddar cheese", "black tea")

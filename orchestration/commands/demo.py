@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from orchestration.commands.report import decision_lines, turn_lines, turn_table
-from orchestration.driver import Flywheel
+from orchestration.graph.driver import Flywheel
 from orchestration.home import start_over
-from orchestration.resources.warehouse import Warehouse
 from orchestration.settings import Settings
 from orchestration.turns import Turn
-from orchestration.worlds.catalogue import land_catalogue
-from orchestration.worlds.sandbox import Sandbox
+from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.worlds.simulated.catalogue import land_catalogue
+from orchestration.worlds.simulated.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from rich.console import Console

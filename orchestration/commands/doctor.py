@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from orchestration.landing.folder import Landing
+from orchestration.landing.pseudonyms import KEY_FILE
 from orchestration.loops.declaration import Loop
-from orchestration.resources.landing import Landing
-from orchestration.resources.pseudonyms import KEY_FILE
-from orchestration.resources.warehouse import Warehouse, WarehouseBusyError
 from orchestration.settings import Settings
+from orchestration.warehouse.duckdb_file import Warehouse, WarehouseBusyError
 
 State = Literal["ok", "note", "fails"]
 

@@ -1,22 +1,22 @@
 """What producing a turn would ask of the model, and cost, before anything is asked.
 
 Here: laying out the turn's briefs from what has landed, without writing or calling anything.
-Not here: doing it (driver) and estimating tokens (resources.language_model).
+Not here: doing it (driver) and estimating tokens (model.language_model).
 """
 
 from collections.abc import Iterator, Sequence
 
-from orchestration.assets.briefs import briefs_of
-from orchestration.assets.candidates import request_of
-from orchestration.assets.subjects import subjects_in_force
-from orchestration.learning.policy import Policy
+from orchestration.graph.assets.briefs import briefs_of
+from orchestration.graph.assets.candidates import request_of
+from orchestration.graph.assets.subjects import subjects_in_force
+from orchestration.learning.policies.policy import Policy
 from orchestration.loops.declaration import Loop
 from orchestration.loops.recipes import recipes_by_format
-from orchestration.resources.language_model import LanguageModel
-from orchestration.resources.tracking import Tracking
-from orchestration.resources.warehouse import Warehouse
+from orchestration.model.language_model import LanguageModel
+from orchestration.registry.tracking import Tracking
 from orchestration.settings import Settings
 from orchestration.turns import Turn
+from orchestration.warehouse.duckdb_file import Warehouse
 
 
 def planned_calls(turn: str, loops: Sequence[Loop], settings: Settings) -> Iterator[str]:

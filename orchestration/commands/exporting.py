@@ -1,7 +1,7 @@
 """Fine-tuning sets from what the wheel has learned.
 
 Here: reading winners, edits and read-outs, and writing a checked JSONL file.
-Not here: the formats and their check (learning.fine_tuning).
+Not here: the formats and their check (learning.texts.fine_tuning).
 """
 
 import json
@@ -10,9 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestration.learning.fine_tuning import LEAST_LINES, Kind, preference, preferred_pairs, problems, supervised
-from orchestration.learning.policy import Policy
-from orchestration.resources.warehouse import Warehouse
+from orchestration.learning.policies.policy import Policy
+from orchestration.learning.texts.fine_tuning import (
+    LEAST_LINES,
+    Kind,
+    preference,
+    preferred_pairs,
+    problems,
+    supervised,
+)
+from orchestration.warehouse.duckdb_file import Warehouse
 
 WRITTEN = """
     select r.variant_id, any_value(r.subject_id) as subject_id, any_value(r.text) as text,

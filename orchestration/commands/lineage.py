@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestration.resources.warehouse import Warehouse
+from orchestration.warehouse.duckdb_file import Warehouse
 
 
 class UnknownIdentityError(LookupError):

@@ -1,7 +1,7 @@
 """Replay: past tests of a team go through the ordinary graph, to see what the flywheel would have been worth to them.
 
 Here: the order of events, what is shown on the way, and the table and the picture at the end.
-Not here: reading logs and drawing from them (worlds.logged_tests, worlds.replay), the graph (definitions).
+Not here: reading logs and drawing from them (worlds.replayed), the graph (graph.definitions).
 """
 
 import gc
@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from orchestration.driver import Flywheel, TurnFailedError
+from orchestration.graph.driver import Flywheel, TurnFailedError
 from orchestration.home import prepare_home, start_over
-from orchestration.learning.replay_gain import Gain, gain_of
+from orchestration.learning.proof.replay_gain import Gain, gain_of
 from orchestration.loops.replay import NAME
-from orchestration.resources.warehouse import Warehouse
 from orchestration.settings import Settings
 from orchestration.turns import Turn
-from orchestration.worlds.logged_tests import LoggedTests, read_logged_tests
-from orchestration.worlds.replay import Met, ReplayWorld, first_turn_of
+from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.worlds.replayed.logged_tests import LoggedTests, read_logged_tests
+from orchestration.worlds.replayed.replay import Met, ReplayWorld, first_turn_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -191,7 +191,7 @@ def gain_figure(turns: Sequence[ReplayedTurn]) -> "Figure":
     import numpy as np
     from matplotlib.figure import Figure
 
-    from orchestration.assets.plots import ACCENT, INK
+    from orchestration.graph.assets.plots import ACCENT, INK
 
     figure = Figure(figsize=(10, 5.5), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True)
@@ -219,7 +219,7 @@ def gain_figure(turns: Sequence[ReplayedTurn]) -> "Figure":
 
 def _report_to_dagster(settings: Settings, turns: Sequence[ReplayedTurn], figure: "Figure") -> None:
     """Put each turn's gain beside the loop's assets, where the UI plots it; the last one bears the picture."""
-    from orchestration.assets.plots import as_markdown_image
+    from orchestration.graph.assets.plots import as_markdown_image
 
     prepare_home(settings)
     met = [turn for turn in turns if not turn.refused and turn.met]

@@ -6,7 +6,7 @@ Not here: computing any of it (dbt_project, learning) and printing (cli).
 
 from typing import TYPE_CHECKING, Any
 
-from orchestration.resources.warehouse import Warehouse
+from orchestration.warehouse.duckdb_file import Warehouse
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -1,7 +1,7 @@
 """The command `flywheel review`: a person decides on what was flagged.
 
 Here: the commands and how the queue is printed.
-Not here: the queue and landing decisions (reviewing), what follows from them (assets.reviews).
+Not here: the queue and landing decisions (reviewing), what follows from them (graph.assets.reviews).
 """
 
 from typing import Annotated, Any

@@ -1,7 +1,7 @@
 """A person's side of a turn: what waits, and deciding on it.
 
 Here: the queue, and decisions written as landed files, which the next turn takes in.
-Not here: what follows from a decision (assets.reviews).
+Not here: what follows from a decision (graph.assets.reviews).
 """
 
 import getpass
@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from orchestration.resources.landing import Landing
-from orchestration.resources.warehouse import Warehouse
+from orchestration.landing.folder import Landing
+from orchestration.warehouse.duckdb_file import Warehouse
 
 WAITING = """
     select r.turn::varchar as turn, r.loop, r.candidate_id, r.subject_id, r.recipe_id, r.text, r.reason, s.original

@@ -15,22 +15,22 @@ from orchestration.settings import Settings
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from orchestration.resources.landing import Landing
-    from orchestration.resources.warehouse import Warehouse
+    from orchestration.landing.folder import Landing
+    from orchestration.warehouse.duckdb_file import Warehouse
 
 FILE_WIDTH = 120  # columns where the output is no terminal that could tell
 
 
 def open_warehouse() -> "Warehouse":
-    from orchestration.resources.warehouse import Warehouse
+    from orchestration.warehouse.duckdb_file import Warehouse
 
     settings = Settings()
     return Warehouse(settings.warehouse_path, settings.lock_timeout_s)
 
 
 def open_landing() -> "Landing":
-    from orchestration.resources.landing import Landing
-    from orchestration.resources.pseudonyms import Pseudonyms
+    from orchestration.landing.folder import Landing
+    from orchestration.landing.pseudonyms import Pseudonyms
 
     settings = Settings()
     return Landing(settings.landing, open_warehouse(), Pseudonyms.of(settings), settings)
@@ -47,8 +47,8 @@ def console() -> "Console":
 @contextmanager
 def plain_errors() -> Iterator[None]:
     """Errors that name a remedy become one message and exit code 1; any other keeps its traceback."""
-    from orchestration.driver import TurnFailedError
-    from orchestration.resources.warehouse import WarehouseBusyError
+    from orchestration.graph.driver import TurnFailedError
+    from orchestration.warehouse.duckdb_file import WarehouseBusyError
 
     try:
         yield

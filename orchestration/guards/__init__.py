@@ -2,7 +2,7 @@
 
 Here: the names that a declaration is written with. Every guard is a frozen dataclass made by a lower-case factory;
 libraries and word lists are loaded at the first judgement, so that importing this package costs nothing.
-Not here: how a guard judges (its own module) and what follows from a verdict (assets.reviews).
+Not here: how a guard judges (its own module) and what follows from a verdict (graph.assets.reviews).
 """
 
 from orchestration.guards.brand import on_brand, read_brand

@@ -1,7 +1,7 @@
 """Was the test that this text was logged in a fair one?
 
 Here: a text whose logged test did not split its traffic as planned is blocked: what it earned there means nothing.
-Not here: the p-value (learning.sample_ratio, by whoever lands the log).
+Not here: the p-value (learning.proof.sample_ratio, by whoever lands the log).
 """
 
 from dataclasses import dataclass

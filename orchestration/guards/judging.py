@@ -1,7 +1,7 @@
 """All guards over one draft.
 
 Here: asking every guard, and which of several decisions counts.
-Not here: any one guard, and what is done with a decision (assets.reviews).
+Not here: any one guard, and what is done with a decision (graph.assets.reviews).
 """
 
 from collections.abc import Iterable, Sequence

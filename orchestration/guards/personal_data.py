@@ -2,7 +2,7 @@
 
 Here: identifiers with a form or a checksum (e-mail, phone, card, IBAN, social security number, IP address, log-in in a
 link), and postal addresses and persons' names as far as rules reach.
-Not here: pseudonymising what lands (assets.landing). Reasons name the kind and the place, never the data.
+Not here: pseudonymising what lands (graph.assets.landing). Reasons name the kind and the place, never the data.
 """
 
 import re

@@ -1,7 +1,7 @@
 """What a guard sees and what it answers.
 
 Here: the draft, the verdict, and the protocol that every guard follows.
-Not here: any one guard (its own module) and who decides after a verdict (assets.reviews).
+Not here: any one guard (its own module) and who decides after a verdict (graph.assets.reviews).
 """
 
 from collections.abc import Mapping

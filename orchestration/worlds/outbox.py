@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestration.learning.assignment import point
+from orchestration.assignment import point
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Recipes: prompt templates with their parameters, one Markdown file a template.
 
 Here: reading the files, expanding parameters, and laying out the chat that a brief sends.
-Not here: which recipe a subject gets (learning.recipe_policy) and where versions are kept (resources.tracking).
+Not here: which recipe a subject gets (learning.policies.recipe_policy) and where versions are kept (registry.tracking).
 """
 
 import json

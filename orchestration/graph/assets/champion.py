@@ -1,0 +1,70 @@
+"""The policy in force when a turn begins.
+
+Here: asking the registry for it, and the first one of all.
+Not here: what replaces it (challenger, promotion).
+"""
+
+from typing import Any
+
+import dagster as dg
+
+from orchestration.graph.assets.stage import MODEL_REGISTRY, is_released, key_of, turn_asset
+from orchestration.learning.policies.policy import Policy
+from orchestration.loops.declaration import Loop
+from orchestration.loops.recipes import recipes_by_format
+from orchestration.registry.tracking import Tracking, Training
+from orchestration.settings import Settings
+from orchestration.warehouse.duckdb_file import Warehouse
+
+
+def champion_asset(loop: Loop, settings: Settings, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    """`L/champion`: closes the loop, since it depends on the registry that promotions write to."""
+    by_format = recipes_by_format(loop.recipes.for_languages(settings.languages))
+
+    @turn_asset(
+        "champions",
+        partitions,
+        loop=loop,
+        name="champion",
+        description="The policy that this turn obeys: what the turns before have taught, and promotions let through.",
+        kinds=("mlflow", "duckdb"),
+        deps=[
+            MODEL_REGISTRY,
+            dg.AssetDep(
+                key_of("champions", loop, "champion"),
+                partition_mapping=dg.TimeWindowPartitionMapping(start_offset=-1, end_offset=-1),
+            ),
+        ],
+    )
+    def champion(
+        context: dg.AssetExecutionContext,
+        warehouse: dg.ResourceParam[Warehouse],
+        tracking: dg.ResourceParam[Tracking],
+    ) -> Any:
+        import polars as pl
+
+        if is_released(context, warehouse, loop):
+            return None
+        registered = tracking.champion(loop.name)
+        if registered is None:
+            first = Policy.first(by_format).to_json()
+            training = Training(context.partition_key, {"policy": "uniform over recipes"}, {}, {})
+            registered = tracking.register(loop.name, first, training, evidence=None)
+            tracking.set_champion(loop.name, registered.version)
+        context.add_output_metadata(
+            {
+                "policy_version": registered.version,
+                "mlflow_run": dg.UrlMetadataValue(tracking.run_url(loop.name, registered.run_id)),
+            }
+        )
+        return pl.DataFrame(
+            {
+                "turn": [context.partition_key],
+                "loop": [loop.name],
+                "policy_version": [registered.version],
+                "mlflow_run_id": [registered.run_id],
+                "policy": [registered.policy],
+            }
+        )
+
+    return champion

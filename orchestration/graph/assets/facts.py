@@ -1,0 +1,82 @@
+"""What happened in a turn: its events, and the exposures and outcomes among them.
+
+Here: the three assets that all loops share. Rows stay in the warehouse: a turn may hold millions.
+Not here: reading files (landing) and counting (dbt_project).
+"""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from orchestration.graph.assets.stage import POOL, described, key_of, turn_asset
+from orchestration.loops.declaration import Loop
+from orchestration.warehouse.duckdb_file import Warehouse
+
+EXPOSURES = """
+    select
+        e.turn, e.loop, e.event_id as exposure_id, r.release_id, e.subject_id, e.variant_id, e.unit_id, e.segment,
+        e.occurred_at,
+        case when e.in_holdout then 1.0 else r.share end as propensity,
+        r.is_control, e.in_holdout, e.simulated
+    from flywheel.events as e
+    join (select * from flywheel.releases where turn = '{turn}') as r using (turn, loop, subject_id, variant_id)
+    where e.turn = '{turn}' and e.event_type = 'exposure'
+"""
+OUTCOMES = """
+    select
+        turn, loop, event_id as outcome_id, event_type as outcome, subject_id, unit_id, occurred_at, value, simulated
+    from flywheel.events
+    where turn = '{turn}' and event_type <> 'exposure'
+"""
+EVENTS_OF_A_TURN = """
+    select event_type, count(*) as rows, min(occurred_at) as first, max(occurred_at) as last,
+           count(*) filter (where simulated) as simulated
+    from flywheel.events where turn = ? group by all order by rows desc
+"""
+
+
+def fact_assets(loops: Sequence[Loop], partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
+    """`events`, `exposures` and `outcomes` of a turn."""
+    releases = [key_of("releases", loop) for loop in loops]
+
+    @dg.asset(
+        key=key_of("events", None),
+        partitions_def=partitions,
+        pool=POOL,
+        deps=[dg.AssetKey(["landing", "events"])],
+        **described("events", None, "What the application logged in this turn, whenever it arrived.", ("duckdb",)),
+    )
+    def events(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult:
+        counted = warehouse.read(EVENTS_OF_A_TURN, [context.partition_key])
+        if counted.is_empty():
+            context.log.warning(f"No event of turn {context.partition_key} has landed.")
+        records = [dg.TableRecord({name: str(value) for name, value in row.items()}) for row in counted.to_dicts()]
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": int(counted["rows"].sum()),
+                "simulated": int(counted["simulated"].sum()),
+                **({"by_type": dg.MetadataValue.table(records)} if records else {}),
+            }
+        )
+
+    @turn_asset(
+        "exposures",
+        partitions,
+        description="Units that met a variant, with the propensity it was chosen with.",
+        kinds=("duckdb",),
+        deps=[key_of("events", None), *releases],
+    )
+    def exposures(context: dg.AssetExecutionContext) -> str:
+        return EXPOSURES.format(turn=context.partition_key)
+
+    @turn_asset(
+        "outcomes",
+        partitions,
+        description="Signals about exposures, as they came: not yet attributed.",
+        kinds=("duckdb",),
+        deps=[key_of("events", None)],
+    )
+    def outcomes(context: dg.AssetExecutionContext) -> str:
+        return OUTCOMES.format(turn=context.partition_key)
+
+    return [events, exposures, outcomes]

@@ -1,0 +1,116 @@
+"""What lands becomes rows, exactly once.
+
+Here: the three assets over landing/, which hold everything that has landed so far.
+Not here: how a file is read and which rows are refused (landing.folder); a turn's slice (facts, subjects, reviews).
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import dagster as dg
+
+from orchestration.graph.assets.stage import OWNER, POOL
+from orchestration.landing.folder import FileReport, Landing, RefusedFilesError
+from orchestration.loops.declaration import Loop
+
+GROUP = "landing"
+KINDS = {"duckdb", "file"}
+Taking = Callable[..., list[FileReport]]
+READABLE = "every_file_is_as_declared"
+
+
+def landing_assets(loops: Sequence[Loop]) -> list[dg.AssetsDefinition]:
+    """`landing/subjects`, `landing/events` and `landing/reviews`: no partitions, each run takes what is pending."""
+    by_name = {loop.name: loop for loop in loops}
+
+    def taken_in(kind: str, description: str, takings: Callable[[Landing], Sequence[Taking]]) -> dg.AssetsDefinition:
+        @dg.asset(
+            key=[GROUP, kind],
+            group_name=GROUP,
+            owners=[OWNER],
+            kinds=KINDS,
+            pool=POOL,
+            check_specs=[_readable(kind)],
+            description=description,
+        )
+        def landed(context: dg.AssetExecutionContext, landing: dg.ResourceParam[Landing]) -> dg.MaterializeResult:
+            return _ingested(context, takings(landing))
+
+        return landed
+
+    return [
+        taken_in(
+            "subjects",
+            "Catalogues, leads, tickets, documents: every version of every subject.",
+            lambda landing: [partial(landing.ingest_subjects, loop) for loop in loops],
+        ),
+        taken_in(
+            "events",
+            "Exposures and outcomes as the application logged them.",
+            lambda landing: [partial(landing.ingest_events, loops=by_name)],
+        ),
+        taken_in(
+            "reviews",
+            "Decisions of people on candidates.",
+            lambda landing: [partial(landing.ingest_reviews, loop) for loop in loops],
+        ),
+    ]
+
+
+def _readable(kind: str) -> dg.AssetCheckSpec:
+    said = "No file was refused as a whole, for its columns or because it is damaged."
+    return dg.AssetCheckSpec(READABLE, asset=dg.AssetKey([GROUP, kind]), description=said)
+
+
+def _ingested(context: dg.AssetExecutionContext, takings: Sequence[Taking]) -> dg.MaterializeResult:
+    """What was taken in. A refused file is an error that is seen, and no reason to leave the others unread."""
+    reports: list[FileReport] = []
+    refused: dict[str, str] = {}
+    for taking in takings:
+        try:
+            reports += taking(run_id=context.run.run_id, progress=context.log.info)
+        except RefusedFilesError as error:
+            context.log.error(str(error))
+            reports += error.reports
+            refused |= error.refused
+    reasons: dict[str, int] = {}
+    for report in reports:
+        for reason, rows in report.reasons.items():
+            reasons[reason] = reasons.get(reason, 0) + rows
+    return dg.MaterializeResult(
+        check_results=[
+            dg.AssetCheckResult(
+                check_name=READABLE,
+                passed=not refused,
+                metadata={
+                    "refused": dg.JsonMetadataValue(refused),
+                    "remedy": "Mend the file, or take it out of landing/.",
+                },
+            )
+        ],
+        metadata={
+            "files": len(reports),
+            "rows_read": sum(report.read for report in reports),
+            "accepted": sum(report.accepted for report in reports),
+            "duplicates": sum(report.duplicates for report in reports),
+            "quarantined": sum(report.quarantined for report in reports),
+            "quarantined_by_reason": dg.JsonMetadataValue(reasons),
+            "by_file": dg.MetadataValue.table(
+                [
+                    dg.TableRecord(
+                        {
+                            "file": report.name,
+                            "read": report.read,
+                            "accepted": report.accepted,
+                            "duplicates": report.duplicates,
+                            "quarantined": report.quarantined,
+                            "ingested_before": report.already_ingested,
+                        }
+                    )
+                    for report in reports
+                ]
+            )
+            if reports
+            else dg.TextMetadataValue("nothing was pending"),
+        },
+    )

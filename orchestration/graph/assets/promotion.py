@@ -1,0 +1,164 @@
+"""Whether the challenger takes over: the decision, its record, and whom it is told to.
+
+Here: deciding, recording the decision, and telling the registry and the next turn.
+Not here: the conditions with their numbers (conditions), what a turn contributes to them (comparison).
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from orchestration.graph.assets.conditions import condition_checks, condition_results, conditions, harmed
+from orchestration.graph.assets.plots import momentum_plot
+from orchestration.graph.assets.stage import MODEL_REGISTRY, POOL, key_of, of_loop, turn_output
+from orchestration.learning.proof.cuped import Moments, stratified_difference
+from orchestration.learning.proof.evidence import Decision, decide
+from orchestration.loops.declaration import Loop
+from orchestration.registry.champions import champion_in_force, predecessor, rolled_back_to
+from orchestration.registry.tracking import Tracking
+from orchestration.settings import Settings
+from orchestration.tables import TABLES
+from orchestration.warehouse.duckdb_file import Warehouse
+
+if TYPE_CHECKING:
+    import polars as pl
+
+MOMENTS = """
+    select subject_id, is_control, units::double as units, y, yy, x, xx, xy from marts.pre_period_moments
+    where loop = $loop and turn = $turn order by all
+"""
+MOMENTUM = "select * from marts.momentum where loop = $loop and turn <= $turn order by turn"
+
+
+def promotion_asset(loop: Loop, settings: Settings, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    """`L/promotion` and `L/promotion_conditions`; the registry hears of every decision, promoted or not."""
+    kinds = ("mlflow", "duckdb")
+
+    @dg.multi_asset(
+        name=f"{loop.name}_promotion",
+        partitions_def=partitions,
+        pool=POOL,
+        ins={"challenger": of_loop(loop, "challenger")},
+        check_specs=condition_checks(loop),
+        deps=[
+            key_of("comparisons", loop, "comparison"),
+            dg.AssetKey("variant_readouts"),
+            dg.AssetKey("variant_outcomes"),
+            dg.AssetKey("momentum"),
+            dg.AssetKey("pre_period_moments"),
+        ],
+        outs={
+            "promotion": turn_output(
+                "promotions",
+                loop=loop,
+                name="promotion",
+                description="The decision record: who was champion, who is now, and why.",
+                kinds=kinds,
+            ),
+            "promotion_conditions": turn_output(
+                "promotion_conditions",
+                loop=loop,
+                description="Every condition of the decision, with its number and its threshold.",
+                kinds=kinds,
+            ),
+        },
+    )
+    def promotion(
+        context: dg.AssetExecutionContext,
+        challenger: Any,
+        warehouse: dg.ResourceParam[Warehouse],
+        tracking: dg.ResourceParam[Tracking],
+    ) -> Any:
+        turn = context.partition_key
+        champion = champion_in_force(warehouse, loop.name, turn)
+        (trained,) = challenger.to_dicts()
+        before = predecessor(warehouse, loop.name, champion, turn)
+        harm = harmed(warehouse, loop, turn, champion) if before else None
+        found = conditions(warehouse, tracking, loop, settings, turn, champion, trained["policy"])
+        decision = decide(found)
+        if harm:
+            held = (harm, *(one for one in found if one.name != harm.name))
+            decision = Decision(False, f"Rolled back from {champion} to {before}. {harm.detail}", held)
+        after = before if harm and before else trained["policy_version"] if decision.promoted else champion
+        newest = warehouse.read(
+            "select count(*) = 0 from flywheel.promotions where loop = ? and turn > ?", [loop.name, turn]
+        ).item()
+        if newest:
+            tracking.set_champion(loop.name, rolled_back_to(warehouse, loop.name, turn) or after)
+        context.log.info(decision.reason)
+        run_url = dg.UrlMetadataValue(tracking.run_url(loop.name, trained["mlflow_run_id"]))
+        yield dg.Output(
+            promotion_rows(turn, loop.name, champion, trained, after, decision),
+            "promotion",
+            metadata={
+                "promoted": decision.promoted,
+                "champion": after,
+                "decision": dg.MarkdownMetadataValue(decision.as_markdown()),
+                "momentum": dg.MarkdownMetadataValue(
+                    momentum_plot(warehouse.read(MOMENTUM, {"loop": loop.name, "turn": turn}))
+                ),
+                **adjusted_metadata(warehouse.read(MOMENTS, {"loop": loop.name, "turn": turn})),
+                "mlflow_run": run_url,
+            },
+        )
+        yield dg.Output(condition_rows(turn, loop.name, decision), "promotion_conditions")
+        if newest:
+            context.log_event(
+                dg.AssetMaterialization(
+                    MODEL_REGISTRY,
+                    description=decision.reason,
+                    metadata={"loop": loop.name, "turn": turn, "champion": after, "mlflow_run": run_url},
+                    tags={"dagster/data_version": f"{loop.name}-policy/{after}"},
+                )
+            )
+        yield from condition_results(loop, decision.conditions)
+
+    return promotion
+
+
+def adjusted_metadata(moments: "pl.DataFrame") -> dict[str, str]:
+    """What variants earned over the control in this turn, with what their units did before taken out."""
+    sides: dict[str, dict[bool, Moments]] = {}
+    for subject_id, is_control, *sums in moments.iter_rows():
+        sides.setdefault(subject_id, {})[is_control] = Moments(*sums)
+    strata = [(of[False], of[True]) for of in sides.values() if len(of) == 2]
+    if not any(min(group.units for group in pair) >= 2 for pair in strata):
+        return {}
+    found = stratified_difference(strata)
+    said = (
+        f"{100 * found.relative:+.1f} % ({100 * found.relative_low:+.1f} to {100 * found.relative_high:+.1f}) over the "
+        "control, within subjects; what units did in the four weeks before takes "
+        f"{100 * (1 - found.variance_ratio):.1f} % of the variance away (CUPED)"
+    )
+    return {"variants_over_control": said}
+
+
+def promotion_rows(
+    turn: str, loop: str, champion: str, trained: Mapping[str, Any], after: str, decision: Decision
+) -> "pl.DataFrame":
+    """The turn's row of `flywheel.promotions`."""
+    return TABLES["promotions"].frame(
+        [
+            {
+                "turn": date.fromisoformat(turn),
+                "loop": loop,
+                "champion_before": champion,
+                "challenger": trained["policy_version"],
+                "promoted": decision.promoted,
+                "champion_after": after,
+                "reason": decision.reason,
+                "mlflow_run_id": trained["mlflow_run_id"],
+                "decided_at": datetime.now(UTC).replace(tzinfo=None),
+            }
+        ]
+    )
+
+
+def condition_rows(turn: str, loop: str, decision: Decision) -> "pl.DataFrame":
+    """The turn's rows of `flywheel.promotion_conditions`."""
+    day = date.fromisoformat(turn)
+    return TABLES["promotion_conditions"].frame(
+        {"turn": day, "loop": loop, **condition.as_row()} for condition in decision.conditions
+    )

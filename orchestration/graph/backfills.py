@@ -1,0 +1,81 @@
+"""Learning a turn again, when facts about it arrive late.
+
+Here: which turns late rows touch, and asking Dagster's daemon for the backfill. The one module that uses
+private names of Dagster, since the public API offers no way to ask for a backfill; a test pins them.
+Not here: noticing late rows (sensors).
+"""
+
+import time
+from collections.abc import Sequence
+
+import dagster as dg
+from dagster._core.execution.backfill import PartitionBackfill
+from dagster._core.utils import make_new_backfill_id
+
+from orchestration.warehouse.duckdb_file import Warehouse
+
+TOUCHED = """
+    with fresh as (
+        select * from flywheel.events where ingested_at > $since and ingested_at <= $until
+    ),
+    touched as (
+        select turn, loop from fresh
+        union
+        select x.turn, x.loop
+        from fresh as f
+        join flywheel.outcome_definitions as d on d.loop = f.loop and d.outcome = f.event_type
+        join flywheel.exposures as x
+            on x.loop = f.loop and x.subject_id = f.subject_id and x.unit_id = f.unit_id
+            and x.turn < f.turn and x.turn >= f.turn - interval 31 day
+            and f.occurred_at between x.occurred_at and x.occurred_at + to_seconds(d.within_s)
+    ),
+    learned as (
+        select turn, loop, max(decided_at) as decided_at from flywheel.promotions group by all
+    )
+    select distinct t.turn from touched as t join learned as l using (turn, loop)
+    where l.decided_at < $until
+      and exists (select 1 from fresh as f where f.ingested_at > l.decided_at)
+    order by t.turn
+"""
+
+
+def touched_turns(warehouse: Warehouse, since: str, until: str) -> list[str]:
+    """Turns learned already to which rows that arrived in (`since`, `until`] belong, in order.
+
+    An event touches its own turn, and the turn of each exposure that it may be attributed to.
+    """
+    rows = warehouse.read(TOUCHED, {"since": since, "until": until})
+    return [str(turn) for turn in rows["turn"]]
+
+
+def turns_to_learn_again(warehouse: Warehouse, touched: Sequence[str]) -> list[str]:
+    """The touched turns and every later one that was learned: their policies were trained on the touched ones."""
+    if not touched:
+        return []
+    rows = warehouse.read("select distinct turn from flywheel.promotions where turn >= ? order by turn", [min(touched)])
+    return [str(turn) for turn in rows["turn"]]
+
+
+def request_backfill(
+    instance: dg.DagsterInstance,
+    graph: "dg._core.definitions.assets.graph.base_asset_graph.BaseAssetGraph",
+    selection: Sequence[dg.AssetKey],
+    turns: Sequence[str],
+    reason: str,
+) -> str:
+    """Ask the daemon to materialise `selection` for `turns`, one run a turn; the backfill's identity."""
+    backfill = PartitionBackfill.from_asset_partitions(
+        backfill_id=make_new_backfill_id(),
+        asset_graph=graph,
+        partition_names=list(turns),
+        asset_selection=list(selection),
+        backfill_timestamp=time.time(),
+        tags={"flywheel/half": "learn", "flywheel/reason": "late events"},
+        dynamic_partitions_store=instance,
+        all_partitions=False,
+        title=f"learn again: {turns[0]} to {turns[-1]}",
+        description=reason,
+        run_config=None,
+    )
+    instance.add_backfill(backfill)
+    return backfill.backfill_id

@@ -1,0 +1,139 @@
+"""Turning the wheel in one process: what the commands, the demo, tests and benchmarks do.
+
+Here: running the jobs of the graph for a turn, with progress, on the same Dagster instance that the UI shows.
+Not here: the graph (definitions) and the daemon's way of running it (schedules, sensors).
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+import dagster as dg
+
+from orchestration.graph.definitions import build_definitions
+from orchestration.home import prepare_home
+from orchestration.loops.declaration import Loop
+from orchestration.settings import Settings
+from orchestration.turns import Turn
+
+Tell = Callable[[str], None]
+
+
+class TurnFailedError(RuntimeError):
+    """A run of the graph failed; says where and why. `refused_by` names the blocking checks that did not pass, each
+    with what it found."""
+
+    def __init__(self, message: str, refused_by: Mapping[str, str] = MappingProxyType({})) -> None:
+        super().__init__(message)
+        self.refused_by = refused_by
+
+
+@dataclass
+class Flywheel:
+    """The graph over one home, run in this process. `tell` receives one line for each thing worth knowing.
+
+    Without `instance` runs are recorded where the UI finds them; a test may pass an ephemeral one.
+    """
+
+    settings: Settings
+    loops: Sequence[Loop] | None = None
+    resources: Mapping[str, Any] = field(default_factory=dict)
+    tell: Tell | None = None
+    instance: dg.DagsterInstance | None = None
+
+    def produce(self, turn: str) -> dg.ExecuteInProcessResult:
+        """Subjects to releases of a turn. A turn that is released already stays as it is."""
+        return self._run("produce", turn)
+
+    def learn(self, turn: str) -> dg.ExecuteInProcessResult:
+        """Events to promotions of a turn. Raises ValueError while its window is open."""
+        window = Turn.of(turn, self.settings)
+        if time.time() < window.end.timestamp():
+            raise ValueError(f"Turn {turn} is open until {window.end:%Y-%m-%d %H:%M} UTC: learn once it has closed.")
+        return self._run("learn", turn)
+
+    def ingest(self) -> dg.ExecuteInProcessResult:
+        """Take in every file that has landed."""
+        return self._run("ingest", None)
+
+    @cached_property
+    def definitions(self) -> dg.Definitions:
+        return build_definitions(
+            settings=self.settings,
+            loops=self.loops,
+            resources=self.resources,
+            loggers={"console": _telling_logger(self.tell)},
+        )
+
+    def _run(self, job: str, turn: str | None) -> dg.ExecuteInProcessResult:
+        if turn is not None:
+            Turn.of(turn, self.settings)
+        with self._instance() as instance:
+            result = self.definitions.resolve_job_def(job).execute_in_process(
+                partition_key=turn,
+                instance=instance,
+                raise_on_error=False,
+                run_config={"loggers": {"console": {}}},
+                tags={"flywheel/half": job},
+            )
+        if not result.success:
+            message = "\n".join(_failures(result)) or f"{job} failed; see run {result.run_id} in the UI."
+            raise TurnFailedError(message, dict(_refusals(result)))
+        return result
+
+    @contextmanager
+    def _instance(self) -> Iterator[dg.DagsterInstance]:
+        if self.instance is not None:
+            yield self.instance
+            return
+        prepare_home(self.settings)
+        with dg.DagsterInstance.get() as instance:
+            yield instance
+
+
+class _Telling(logging.Handler):
+    """Passes on the end of each step, and what assets say, as plain lines."""
+
+    def __init__(self, tell: Tell) -> None:
+        super().__init__(level=logging.DEBUG)  # Dagster logs the end of a step at this level
+        self.tell = tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        dagster: dict[str, Any] = getattr(record, "dagster_meta", {})
+        event, step = dagster.get("dagster_event"), dagster.get("step_key")
+        if event is None and record.levelno >= logging.INFO:
+            self.tell(f"    {dagster.get('orig_message', record.getMessage())}")
+        elif event is not None and event.is_step_success:
+            seconds = event.event_specific_data.duration_ms / 1000
+            self.tell(f"  {step}  {seconds:.1f} s")
+
+
+def _telling_logger(tell: Tell | None) -> dg.LoggerDefinition:
+    @dg.logger
+    def telling(context: dg.InitLoggerContext) -> logging.Logger:  # noqa: ARG001
+        logger = logging.Logger("flywheel", logging.DEBUG)
+        logger.addHandler(_Telling(tell) if tell else logging.NullHandler())
+        return logger
+
+    return telling
+
+
+def _failures(result: dg.ExecuteInProcessResult) -> Iterator[str]:
+    for event in result.all_node_events:
+        if event.is_step_failure:
+            error = event.step_failure_data.error
+            cause = error
+            while cause is not None and cause.cause is not None:
+                cause = cause.cause
+            yield f"{event.step_key}: {cause.message.strip() if cause else event.message}"
+
+
+def _refusals(result: dg.ExecuteInProcessResult) -> Iterator[tuple[str, str]]:
+    for check in result.get_asset_check_evaluations():
+        if not check.passed and check.blocking and check.severity is dg.AssetCheckSeverity.ERROR:
+            yield check.check_name, check.description or ""

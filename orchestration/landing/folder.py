@@ -1,0 +1,239 @@
+"""The landing folder: what comes from outside becomes rows, each file exactly once.
+
+Here: finding files, telling them apart by content, one transaction a file, and writing files.
+Not here: reading a file (landing.landed_rows), deciding on its rows (landing.intake), what became of it
+(landing.manifest), turns' slices (assets).
+"""
+
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import dagster as dg
+
+from orchestration.landing import manifest
+from orchestration.landing.intake import MAX_SKEW, EventIntake, Intake, ReviewIntake, SubjectIntake
+from orchestration.landing.landed_rows import FileRefusedError, Progress, arrive, is_damaged, schema_problem
+from orchestration.landing.manifest import FileKind, FileReport, Identity, RefusedFilesError
+from orchestration.landing.pseudonyms import Pseudonyms
+from orchestration.landing.rules import subjects
+from orchestration.landing.rules.events import Window
+from orchestration.loops.declaration import Loop
+from orchestration.settings import Settings
+from orchestration.turns import LENGTHS
+from orchestration.warehouse.duckdb_file import Warehouse
+
+__all__ = ["FileReport", "Landing", "LandingResource", "RefusedFilesError"]
+
+_ONE_AT_A_TIME = threading.Lock()
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+class Landing:
+    """The folder landing/ and the warehouse that its files go to. `now` is the clock, naive UTC."""
+
+    def __init__(
+        self,
+        folder: Path,
+        warehouse: Warehouse,
+        pseudonyms: Pseudonyms,
+        settings: Settings,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self.folder = folder
+        self.warehouse = warehouse
+        self._pseudonyms = pseudonyms
+        self._settings = settings
+        self._now = now
+        self._hashes: dict[Identity, str] = {}
+
+    def pending(self, kind: FileKind, loop: str | None = None) -> list[Path]:
+        """Files whose content is not in the manifest, oldest first. Read are only those whose name, size and time
+        are not there either."""
+        unknown = self._unknown(kind, loop)
+        if not unknown:
+            return []
+        with self.warehouse.connect() as connection:
+            contents = manifest.known_contents(connection, kind, loop)
+        return [path for path in unknown if self._hash_of(path) not in contents]
+
+    def ingest_events(self, *, loops: Mapping[str, Loop], run_id: str, progress: Progress) -> list[FileReport]:
+        """Take in every pending file of events.
+
+        Raises RefusedFilesError, once all other files are stored, when a file was refused as a whole.
+        """
+        days = LENGTHS[self._settings.cadence].days
+        window = Window(self._settings.first_turn, days, self._now() + MAX_SKEW)
+        return self._ingest(EventIntake(loops, window, self._pseudonyms), run_id, progress)
+
+    def ingest_subjects(self, loop: Loop, *, run_id: str, progress: Progress) -> list[FileReport]:
+        """Take in every pending file of the loop's subjects; raises as `ingest_events`."""
+        return self._ingest(SubjectIntake(loop, self._pseudonyms), run_id, progress)
+
+    def ingest_reviews(self, loop: Loop, *, run_id: str, progress: Progress) -> list[FileReport]:
+        """Take in every pending file of decisions on the loop's candidates; raises as `ingest_events`."""
+        return self._ingest(ReviewIntake(loop.name, self._now() + MAX_SKEW, self._pseudonyms), run_id, progress)
+
+    def schema_problems(self, loop: Loop) -> list[str]:
+        """What files of the loop's subjects would be refused for, by their headers and first rows."""
+        columns = subjects.columns(loop.subjects)
+        found = [(self._name(path), schema_problem(path, columns)) for path in self._files("subjects", loop.name)]
+        return [f"{name} {problem}" for name, problem in found if problem]
+
+    def write(self, kind: FileKind, loop: str | None, rows: Sequence[Mapping[str, Any]], name: str) -> Path:
+        """Land `rows` as the NDJSON file `name`, which shows only once it is complete.
+
+        Raises FileExistsError when a file of that name holds something else: what has landed is never rewritten.
+        """
+        if Path(name).name != name or name.startswith("."):
+            raise ValueError(f"{name!r} is no plain file name.")
+        folder = self._folder(kind, loop)
+        folder.mkdir(parents=True, exist_ok=True)
+        target = folder / f"{name.removesuffix('.ndjson')}.ndjson"
+        text = "".join(
+            json.dumps(dict(row), ensure_ascii=False, allow_nan=False, default=_as_json) + "\n" for row in rows
+        ).encode()
+        if target.exists():
+            if target.read_bytes() == text:
+                return target
+            raise FileExistsError(f"{self._name(target)} holds other rows: land these under another name.")
+        partial = folder / f".{target.name}.{os.getpid()}.partial"
+        with partial.open("wb") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        return partial.replace(target)
+
+    def _ingest(self, intake: Intake, run_id: str, progress: Progress) -> list[FileReport]:
+        reports: list[FileReport] = []
+        refused: dict[str, str] = {}
+        for path in self._unknown(intake.kind, intake.loop):
+            try:
+                report = self._ingest_file(path, intake, run_id, progress)
+            except FileRefusedError as refusal:
+                refused[self._name(path)] = str(refusal)
+                progress(f"{self._name(path)} {refusal}")
+            else:
+                reports.append(report)
+                progress(str(report))
+        if refused:
+            raise RefusedFilesError(refused, reports)
+        return reports
+
+    def _ingest_file(self, path: Path, intake: Intake, run_id: str, progress: Progress) -> FileReport:
+        """One file, in one transaction and alone: its rows, its quarantine, its entry in the manifest, or nothing."""
+        import duckdb
+
+        identity, file_hash = self._identity(path), self._hash_of(path)
+        try:
+            # Another process waits for the warehouse's file, another thread of this one for the lock.
+            with _ONE_AT_A_TIME, self.warehouse.transaction() as connection:
+                if file_hash in manifest.known_contents(connection, intake.kind, intake.loop):
+                    return FileReport(
+                        identity.name, file_hash, intake.kind, intake.loop, 0, 0, 0, 0, {}, {}, already_ingested=True
+                    )
+                connection.execute("set preserve_insertion_order = false")  # rows carry their line
+                now = self._now()
+                with arrive(
+                    connection,
+                    path,
+                    intake.columns,
+                    progress=progress,
+                    breaks_in_fields=intake.breaks_in_fields,
+                ) as arrival:
+                    stored = intake.take(connection, arrival, file_hash, now, progress)
+                reasons = manifest.quarantine(connection, file_hash, intake.kind, intake.loop)
+                report = FileReport(
+                    name=identity.name,
+                    file_hash=file_hash,
+                    kind=intake.kind,
+                    loop=intake.loop,
+                    read=arrival.read,
+                    accepted=stored.accepted,
+                    duplicates=stored.duplicates,
+                    quarantined=sum(reasons.values()),
+                    reasons=reasons,
+                    turns=stored.turns,
+                    ignored=tuple(sorted(set(arrival.found) - {column.name for column in intake.columns})),
+                )
+                manifest.enter(connection, report, identity, now, run_id)
+                if self._identity(path) != identity:
+                    raise FileRefusedError("changed while it was read. Write under a name that ends in .partial first.")
+        except duckdb.Error as error:
+            if path.suffix == ".parquet" and is_damaged(path):
+                raise FileRefusedError("is damaged: not all of its rows can be read. Write it again.") from error
+            raise
+        return report
+
+    def _unknown(self, kind: FileKind, loop: str | None) -> list[Path]:
+        """Files that the manifest does not know by name, size and time, oldest first."""
+        files = [(self._identity(path), path) for path in self._files(kind, loop)]
+        if not files:
+            return []
+        with self.warehouse.connect() as connection:
+            known = manifest.known_files(connection, kind)
+        unknown = [(identity.modified_ns, identity.name, path) for identity, path in files if identity not in known]
+        return [path for *_, path in sorted(unknown)]
+
+    def _files(self, kind: FileKind, loop: str | None) -> list[Path]:
+        folder = self._folder(kind, loop)
+        return [
+            path
+            for path in (sorted(folder.iterdir()) if folder.is_dir() else [])
+            if path.is_file() and not path.name.startswith(".") and path.suffix != ".partial"
+        ]
+
+    def _folder(self, kind: FileKind, loop: str | None) -> Path:
+        if kind == "events":
+            return self.folder / "events"
+        if loop is None:
+            raise ValueError(f"Files of {kind} belong to a loop: name it.")
+        return self.folder / loop / kind
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.folder).as_posix()
+
+    def _identity(self, path: Path) -> Identity:
+        stat = path.stat()
+        return Identity(self._name(path), stat.st_size, stat.st_mtime_ns)
+
+    def _hash_of(self, path: Path) -> str:
+        identity = self._identity(path)
+        if identity not in self._hashes:
+            with path.open("rb") as file:
+                self._hashes[identity] = hashlib.file_digest(file, "sha256").hexdigest()
+        return self._hashes[identity]
+
+
+class LandingResource(dg.ConfigurableResource):
+    """The landing folder for assets and sensors. The key of pseudonyms comes from the environment or the home, which
+    holds the folder: it is no part of a configuration that the Dagster UI shows."""
+
+    path: str
+    folder: str
+    first_turn: str
+    cadence: Literal["weekly", "daily"] = "weekly"
+    lock_timeout_s: float = 60.0
+
+    def create_resource(self, context: dg.InitResourceContext) -> Landing:  # noqa: ARG002
+        folder = Path(self.folder)
+        settings = Settings(home=folder.parent, first_turn=date.fromisoformat(self.first_turn), cadence=self.cadence)
+        warehouse = Warehouse(Path(self.path), self.lock_timeout_s)
+        return Landing(folder, warehouse, Pseudonyms.of(settings), settings)
+
+
+def _as_json(value: object) -> str:
+    if isinstance(value, datetime):
+        moment = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        return moment.isoformat().replace("+00:00", "Z")
+    if isinstance(value, date):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} cannot be landed: give text, numbers, booleans or moments.")

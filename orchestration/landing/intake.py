@@ -1,0 +1,178 @@
+"""How rows that arrived are decided on and stored, one class for each kind of file.
+
+Here: the order in which the statements of `ingestion` run on the warehouse's connection.
+Not here: the statements (ingestion), reading the file (landing.landed_rows), the transaction (landing.folder).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Protocol
+
+from orchestration.landing.landed_rows import Arrival, FileRefusedError, Progress
+from orchestration.landing.manifest import FileKind
+from orchestration.landing.pseudonyms import Pseudonyms
+from orchestration.landing.rules import Statement, events, reviews, subjects
+from orchestration.landing.rules.columns import Column
+from orchestration.loops.declaration import Loop
+
+if TYPE_CHECKING:
+    import duckdb
+
+MAX_SKEW = timedelta(minutes=5)
+"""How far the clock of who sends may be ahead."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Rows stored, and rows left out because they were known; those stored also by turn, where they have one."""
+
+    accepted: int
+    duplicates: int
+    turns: dict[str, int] = field(default_factory=dict)
+
+
+class Intake(Protocol):
+    """What to do with the rows of a file in `arrived`. `breaks_in_fields`: whether CSV may quote line breaks."""
+
+    @property
+    def kind(self) -> FileKind: ...
+
+    @property
+    def loop(self) -> str | None: ...
+
+    @property
+    def columns(self) -> tuple[Column, ...]: ...
+
+    @property
+    def breaks_in_fields(self) -> bool: ...
+
+    def take(
+        self,
+        connection: "duckdb.DuckDBPyConnection",
+        arrival: Arrival,
+        file_hash: str,
+        now: datetime,
+        progress: Progress,
+    ) -> Stored:
+        """Leave what is not to be stored in `refused` (_line, problem), and store the rest. Raises FileRefusedError."""
+
+
+@dataclass(frozen=True)
+class EventIntake:
+    """Events of all loops."""
+
+    loops: Mapping[str, Loop]
+    window: events.Window
+    pseudonyms: Pseudonyms
+    kind: FileKind = "events"
+    loop: str | None = None
+    breaks_in_fields: bool = False
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return events.COLUMNS
+
+    def take(
+        self,
+        connection: "duckdb.DuckDBPyConnection",
+        arrival: Arrival,
+        file_hash: str,
+        now: datetime,
+        progress: Progress,
+    ) -> Stored:
+        if "variant_id" not in arrival.found and _number(connection, events.EXPOSURES_WITHOUT_ANY_VARIANT):
+            raise FileRefusedError(
+                f"holds exposures and misses the column 'variant_id' (found: {', '.join(arrival.found)}). "
+                "Add or rename it, and land the file again; `flywheel doctor` checks all files."
+            )
+        turns = [turn for (turn,) in connection.execute(events.touched_turns(self.window)).fetchall()]
+        _run(connection, events.declared(self.loops, self.window))
+        _run(connection, [events.released(turns, self.window, self.loops), *events.refused(self.window)])
+        any_refused = _number(connection, "select count(*) from refused") > 0
+        _run(connection, events.repeated(self.window, turns, any_refused))
+        duplicates = _number(connection, "select count(*) from repeated")
+        progress(f"{arrival.read:,} events decided on")
+
+        pseudonym, key = self.pseudonyms.sql("unit_id"), self.pseudonyms.parameters
+        _run(connection, [events.units(pseudonym, key)])
+        progress(f"{_number(connection, 'select count(*) from units'):,} units pseudonymised")
+        any_left_out = any_refused or duplicates > 0
+        accepted = _run(connection, [events.stored(self.window, any_left_out, file_hash, now)])
+        progress(f"{accepted:,} events written")
+        return Stored(
+            accepted, duplicates, dict(connection.execute(*events.stored_by_turn(turns, file_hash)).fetchall())
+        )
+
+
+@dataclass(frozen=True)
+class SubjectIntake:
+    """Subjects of one loop."""
+
+    declared: Loop
+    pseudonyms: Pseudonyms
+    kind: FileKind = "subjects"
+    breaks_in_fields: bool = True
+
+    @property
+    def loop(self) -> str:
+        return self.declared.name
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return subjects.columns(self.declared.subjects)
+
+    def take(
+        self,
+        connection: "duckdb.DuckDBPyConnection",
+        arrival: Arrival,  # noqa: ARG002
+        file_hash: str,
+        now: datetime,  # noqa: ARG002
+        progress: Progress,  # noqa: ARG002
+    ) -> Stored:
+        pseudonym, key = self.pseudonyms.sql, self.pseudonyms.parameters
+        _run(connection, subjects.decided(self.loop, self.declared.subjects, pseudonym, key))
+        accepted = _run(connection, subjects.stored(self.loop, file_hash))
+        return Stored(accepted, _number(connection, "select count(*) from repeated"))
+
+
+@dataclass(frozen=True)
+class ReviewIntake:
+    """Decisions of people on one loop's candidates, none later than `latest`."""
+
+    loop: str
+    latest: datetime
+    pseudonyms: Pseudonyms
+    kind: FileKind = "reviews"
+    breaks_in_fields: bool = True
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return reviews.COLUMNS
+
+    def take(
+        self,
+        connection: "duckdb.DuckDBPyConnection",
+        arrival: Arrival,  # noqa: ARG002
+        file_hash: str,
+        now: datetime,  # noqa: ARG002
+        progress: Progress,  # noqa: ARG002
+    ) -> Stored:
+        pseudonym, key = self.pseudonyms.sql("reviewer"), self.pseudonyms.parameters
+        _run(connection, reviews.decided(self.loop, self.latest, pseudonym, key))
+        accepted = _run(connection, reviews.stored(self.loop, file_hash))
+        return Stored(accepted, _number(connection, "select count(*) from repeated"))
+
+
+def _run(connection: "duckdb.DuckDBPyConnection", statements: Iterable[Statement]) -> int:
+    """Run them in order; the number of rows that the last one wrote."""
+    written = 0
+    for sql, parameters in statements:
+        counted = connection.execute(sql, parameters).fetchone()
+        written = int(counted[0]) if counted else 0
+    return written
+
+
+def _number(connection: "duckdb.DuckDBPyConnection", sql: str) -> int:
+    counted = connection.execute(sql).fetchone()
+    return int(counted[0]) if counted else 0

@@ -1,0 +1,251 @@
+"""Events: which are refused, which are known already, and how the rest is stored.
+
+Here: the statements over `arrived` that decide on every row, for all loops at once.
+Not here: reading files (rows), the order and the transaction of the statements (landing.intake).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from orchestration.assignment import POINT_DIGITS, holdout_salt
+from orchestration.landing.rules import Statement
+from orchestration.landing.rules.columns import Column
+from orchestration.landing.rules.problems import LONGEST_ID
+from orchestration.loops.declaration import Loop
+
+EXPOSURE = "exposure"
+COLUMNS = (
+    Column("event_id", required=True),
+    Column("event_type", required=True),
+    Column("loop", required=True),
+    Column("subject_id", required=True),
+    Column("variant_id"),  # a file without exposures may lack it
+    Column("unit_id", required=True),
+    Column("segment"),
+    Column("occurred_at", "moment", required=True),
+    Column("value", "number"),
+    Column("propensity", "number", problem="bad_propensity"),
+    Column("simulated", "flag"),
+)
+EXPOSURES_WITHOUT_ANY_VARIANT = f"""
+    select count(*) filter (event_type = '{EXPOSURE}') * (count(variant_id) = 0)::bigint from arrived"""
+NEEDED = ("event_id", "event_type", "loop", "subject_id", "unit_id", "occurred_at")
+MEASURED = ("event_id", "subject_id", "variant_id", "unit_id", "segment")
+
+
+@dataclass(frozen=True)
+class Window:
+    """The turns that an event may belong to: from `first_turn` on, each `days` long, none after `latest`."""
+
+    first_turn: date
+    days: int
+    latest: datetime
+
+    @property
+    def turn(self) -> str:
+        """The turn of `occurred_at` as SQL; null before the first one and after `latest`."""
+        first, latest = f"date '{self.first_turn}'", f"timestamp '{self.latest:%Y-%m-%d %H:%M:%S}'"
+        elapsed = f"((occurred_at::date - {first}) // {self.days} * {self.days})::integer"
+        return f"case when occurred_at >= {first} and occurred_at <= {latest} then {first} + {elapsed} end"
+
+    def reach(self, loop: Loop) -> int:
+        """Days before a turn in which a subject may have been released that an outcome of the turn speaks of."""
+        longest = max((outcome.within for outcome in loop.outcomes), default=timedelta())
+        return math.ceil(longest / timedelta(days=self.days)) * self.days
+
+
+def touched_turns(window: Window) -> str:
+    """The turns of `arrived`."""
+    return f"select distinct turn from (select {window.turn} as turn from arrived) where turn is not null order by turn"
+
+
+def declared(loops: Mapping[str, Loop], window: Window) -> list[Statement]:
+    """What the loops declare, as temporary tables: `loops`, and `signals`, the types of event of each."""
+    named = list(loops.values())
+    signals = [(loop.name, name) for loop in named for name in (EXPOSURE, *(each.name for each in loop.outcomes))]
+    return [
+        (
+            "create temp table loops as select unnest($loops::varchar[]) as loop, unnest($salts::varchar[]) as salt, "
+            "unnest($below::varchar[]) as below, unnest($reach::integer[]) as reach",
+            {
+                "loops": [loop.name for loop in named],
+                "salts": [f"{holdout_salt(loop.name)}:" for loop in named],
+                "below": [held_out_below(loop.allocation.holdout) for loop in named],
+                "reach": [window.reach(loop) for loop in named],
+            },
+        ),
+        (
+            "create temp table signals as "
+            "select unnest($loops::varchar[]) as loop, unnest($types::varchar[]) as event_type",
+            {"loops": [loop for loop, _ in signals], "types": [name for _, name in signals]},
+        ),
+    ]
+
+
+def released(turns: Sequence[date], window: Window, loops: Mapping[str, Loop]) -> Statement:
+    """What an event of `turns` may speak of: `known`, one row per turn, loop, subject and variant.
+
+    An exposure needs a variant that is `in_force` in its turn. An outcome may follow an exposure of an earlier turn,
+    within its loop's reach, and need not name a variant: those have the variant ''.
+    """
+    return (
+        f"""
+        create temp table known as
+        with reachable as (
+            select t.turn, r.loop, r.subject_id, r.variant_id, r.turn = t.turn as in_force
+            from (select unnest({_dates(turns)}) as turn) as t
+            join (
+                select turn, loop, subject_id, variant_id from flywheel.releases
+                where turn between $first::date - $back::integer and $last::date
+            ) as r on r.turn <= t.turn
+            join loops as l on l.loop = r.loop and r.turn >= t.turn - l.reach
+        )
+        select turn, loop, subject_id, variant_id, bool_or(in_force) as in_force from reachable group by all
+        union all
+        select distinct turn, loop, subject_id, '', true from reachable""",
+        {
+            "first": min(turns, default=date.max),
+            "last": max(turns, default=date.max),
+            "back": max(map(window.reach, loops.values()), default=0),
+        },
+    )
+
+
+def refused(window: Window) -> list[Statement]:
+    """`refused`: the rows of `arrived` that are not stored, each with the first problem found."""
+    empty = " ".join(f"when {_is_empty(f'a.{name}')} then 'missing:{name}'" for name in NEEDED if name != "occurred_at")
+    long = " ".join(f"when length(a.{name}) > {LONGEST_ID} then 'too_long:{name}'" for name in MEASURED)
+    return [
+        (
+            f"""
+            create temp table refused as
+            select _line, turn, loop, subject_id, variant_id, problem from (
+                select a._line, a.turn, a.loop, a.subject_id, a.variant_id, coalesce(a._problem, case
+                    {empty}
+                    when occurred_at is null then 'missing:occurred_at'
+                    {long}
+                    when l.loop is null then 'unknown_loop'
+                    when s.loop is null then 'unknown_event_type'
+                    when occurred_at < date '{window.first_turn}' then 'before_first_turn'
+                    when a.turn is null then 'future_timestamp:occurred_at'
+                    when a.event_type = '{EXPOSURE}' and {_is_empty("a.variant_id")} then 'missing_variant'
+                    when value < 0 then 'negative_value'
+                    when not (propensity > 0 and propensity <= 1) then 'bad_propensity'
+                    when k.in_force is null or (a.event_type = '{EXPOSURE}' and not k.in_force) then 'unknown_variant'
+                end) as problem
+                from (select *, {window.turn} as turn from arrived) as a
+                left join loops as l on l.loop = a.loop
+                left join signals as s on s.loop = a.loop and s.event_type = a.event_type
+                left join known as k
+                    on k.turn = a.turn and k.loop = a.loop and k.subject_id = a.subject_id
+                    and k.variant_id = coalesce(a.variant_id, '')
+            ) where problem is not null""",
+            {},
+        ),
+        (
+            """
+            update refused as r set problem = 'unknown_subject' where problem = 'unknown_variant' and not exists (
+                from known as k where k.turn = r.turn and k.loop = r.loop and k.subject_id = r.subject_id)""",
+            {},
+        ),
+        (
+            """
+            update refused as r set problem = 'variant_of_another_subject'
+            where problem in ('unknown_variant', 'unknown_subject') and exists (
+                from known as k where k.turn = r.turn and k.loop = r.loop and k.variant_id = r.variant_id
+                and k.subject_id <> r.subject_id)""",
+            {},
+        ),
+    ]
+
+
+def repeated(window: Window, turns: Sequence[date], any_refused: bool) -> list[Statement]:
+    """`repeated`: the rows of `arrived` whose event is known, from this file (the first one counts) or from before.
+
+    Hashes find the few rows that may repeat another, and only those are compared: that two events share a hash does
+    no harm. Only the turns that the file touches are looked at.
+    """
+    but_refused = "anti join (select _line from refused) using (_line)" if any_refused else ""
+    prints = f"select hash(event_id) as print from arrived {but_refused}"
+    taken = f"""
+        select _line, turn, event_id, hash(event_id) as print
+        from (select _line, event_id, {window.turn} as turn from arrived) {but_refused}"""
+    stored = f"select turn, event_id from flywheel.events where turn in {_in(turns)}"
+    return [
+        (f"create temp table twice as select print from ({prints}) group by print having count(*) > 1", {}),
+        (
+            f"""
+            create temp table repeated as
+            select _line from (
+                select _line, row_number() over (partition by turn, event_id order by _line) as place
+                from ({taken}) semi join twice using (print)
+            ) where place > 1
+            union
+            select _line from ({taken}) as a semi join ({stored}) as s
+                on a.turn = s.turn and a.event_id = s.event_id""",
+            {},
+        ),
+    ]
+
+
+def units(pseudonym: str, parameters: Mapping[str, Any]) -> Statement:
+    """`units`: every unit that arrived, once a loop, with its pseudonym and whether it is held out."""
+    return (
+        f"""
+        create temp table units as
+        select loop, unit_id, {pseudonym} as pseudonym, sha256(salt || unit_id) < below as in_holdout
+        from (select distinct loop, unit_id from arrived where unit_id is not null) join loops using (loop)""",
+        dict(parameters),
+    )
+
+
+def stored(window: Window, any_left_out: bool, file_hash: str, now: datetime) -> Statement:
+    """The rows of `arrived` that are neither refused nor repeated, put into the events."""
+    left_out = "anti join (select _line from refused union all from repeated) using (_line)" if any_left_out else ""
+    return (
+        f"""
+        insert into flywheel.events (
+            turn, event_id, event_type, loop, subject_id, variant_id, unit_id, segment, occurred_at, value, propensity,
+            in_holdout, simulated, ingested_at, file_hash)
+        select
+            {window.turn}, event_id, event_type, a.loop, subject_id, nullif(variant_id, ''), pseudonym,
+            nullif(segment, ''), occurred_at, value, propensity, in_holdout, coalesce(simulated, false),
+            $now::timestamp, $file_hash
+        from arrived as a join units as u on u.unit_id = a.unit_id and u.loop = a.loop
+        {left_out}""",
+        {"now": now, "file_hash": file_hash},
+    )
+
+
+def stored_by_turn(turns: Sequence[date], file_hash: str) -> Statement:
+    """How many events of the file each turn holds."""
+    return (
+        f"select turn::varchar, count(*) from flywheel.events where turn in {_in(turns)} and file_hash = $file_hash "
+        "group by turn order by turn",
+        {"file_hash": file_hash},
+    )
+
+
+def held_out_below(share: float) -> str:
+    """The hexadecimal text under which a SHA-256 digest lies exactly when `assignment.point` lies under `share`.
+
+    The point is the digest's first 13 digits over 16^13, exact in a double, so that comparing texts compares points.
+    """
+    edge = math.ceil(share * 16**POINT_DIGITS)
+    return format(edge, f"0{POINT_DIGITS}x") if edge < 16**POINT_DIGITS else "g"
+
+
+def _is_empty(name: str) -> str:
+    # Nothing that starts with a visible character is empty: so the dear trim is seldom needed.
+    return f"({name} is null or case when {name} < '!' then trim({name}) = '' else false end)"
+
+
+def _dates(turns: Sequence[date]) -> str:
+    return "[" + ", ".join(f"date '{turn}'" for turn in turns) + "]::date[]"
+
+
+def _in(turns: Sequence[date]) -> str:
+    return "(" + ", ".join(f"date '{turn}'" for turn in turns) + ")" if turns else "(null::date)"

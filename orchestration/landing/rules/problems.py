@@ -1,0 +1,47 @@
+"""Why a landed row is refused: every reason, and what it says to whoever sent the row.
+
+Here: reason codes and their sentences.
+Not here: the conditions (columns, events, subjects, reviews) and the quarantine itself (landing.folder).
+
+A problem travels through SQL as `reason` or as `reason:column`. No sentence quotes a value of the row, which may be
+an identifier of a person.
+"""
+
+LONGEST_ID = 200
+"""Most characters of an identifier or a name."""
+LONGEST_TEXT = 20_000
+"""Most characters of a text in force or edited."""
+
+SENTENCES: dict[str, str] = {
+    "empty_line": "The line is empty.",
+    "bad_encoding": "The line holds bytes that are not UTF-8 text.",
+    "too_long": "{column} is longer than allowed.",
+    "not_json": "The line is not valid JSON.",
+    "truncated_json": "The line starts a JSON object and does not end it.",
+    "not_an_object": "The line is JSON, but no object.",
+    "broken_quotes": "A quotation mark is opened and not closed, or text follows a closing one.",
+    "wrong_number_of_fields": "The line has more or fewer fields than the header.",
+    "wrong_type": "{column} has a value of the wrong type.",
+    "not_a_number": "{column} must be a finite number.",
+    "bad_timestamp": "{column} must be a date and time in ISO 8601, such as 2026-01-05T09:30:00Z.",
+    "missing": "{column} is empty.",
+    "unknown_loop": "No loop of this flywheel has that name.",
+    "unknown_event_type": "event_type is neither `exposure` nor an outcome that the loop declares.",
+    "before_first_turn": "occurred_at lies before the first turn.",
+    "future_timestamp": "{column} lies in the future.",
+    "missing_variant": "An exposure must name the variant that was met.",
+    "unknown_subject": "Nothing was released for this subject in the turn, or in those that it reaches back to.",
+    "unknown_variant": "No such variant was released for this subject in the turn.",
+    "variant_of_another_subject": "The variant was released, but for another subject.",
+    "negative_value": "value must not be negative.",
+    "bad_propensity": "propensity must lie in (0, 1].",
+    "unknown_candidate": "The loop has no such candidate.",
+    "unknown_decision": "decision must be `approve`, `edit` or `reject`.",
+}
+
+
+def explained(problem: str) -> tuple[str, str]:
+    """Reason code and sentence of a problem as it travels through SQL: `missing:unit_id` gives `missing_unit_id`."""
+    code, _, column = problem.partition(":")
+    sentence = SENTENCES[code].format(column=column or "The line")
+    return (f"missing_{column}" if code == "missing" else code), sentence

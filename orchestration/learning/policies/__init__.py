@@ -1,0 +1,1 @@
+"""Policies: what chooses, and how it is fitted on what was seen."""

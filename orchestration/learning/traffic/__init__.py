@@ -1,0 +1,1 @@
+"""Traffic: who competes for a subject's units, and with what share."""

@@ -1,0 +1,1 @@
+"""The registry room: policies and prompts in MLflow, and which policy is in force."""

@@ -1,0 +1,84 @@
+"""Which policy is in force when: the chain of promotions, rollbacks and first policies.
+
+Here: reading the chain, and taking a champion back.
+Not here: deciding on a promotion (graph.assets.promotion).
+"""
+
+from datetime import UTC, date, datetime
+
+from orchestration.registry.tracking import Tracking
+from orchestration.tables import TABLES
+from orchestration.warehouse.duckdb_file import Warehouse
+
+# After a turn's decision a rollback of the same turn has the last word.
+DECIDED = """
+    select champion from (
+        select turn, champion_after as champion, 0 as rank, decided_at as since
+        from flywheel.promotions where loop = $loop and turn < $turn
+        union all
+        select turn, to_version, 1, rolled_back_at from flywheel.rollbacks where loop = $loop and turn < $turn
+    ) order by turn desc, rank desc, since desc limit 1
+"""
+FIRST = """
+    select policy_version from flywheel.champions where loop = $loop and turn <= $turn order by turn limit 1
+"""
+
+
+def champion_in_force(warehouse: Warehouse, loop: str, turn: str) -> str:
+    """Version in force when `turn` was to be learned from: what the last decision before it left, else the first.
+
+    Raises LookupError, naming the remedy, when no turn has been produced.
+    """
+    for sql in (DECIDED, FIRST):
+        found = warehouse.read(sql, {"loop": loop, "turn": turn})
+        if not found.is_empty():
+            return str(found.item())
+    raise LookupError(f"No turn of {loop} up to {turn} was produced: run the job `produce` first.")
+
+
+def predecessor(warehouse: Warehouse, loop: str, version: str, turn: str) -> str | None:
+    """The champion that `version` took over from, by a promotion before `turn`; None for the first one."""
+    found = warehouse.read(
+        "select champion_before from flywheel.promotions "
+        "where loop = $loop and champion_after = $version and champion_before <> $version and turn < $turn "
+        "order by turn desc limit 1",
+        {"loop": loop, "version": version, "turn": turn},
+    )
+    return None if found.is_empty() else str(found.item())
+
+
+def rolled_back_to(warehouse: Warehouse, loop: str, turn: str) -> str | None:
+    """Version that a rollback after the decision of `turn` put in force; None without one."""
+    found = warehouse.read(
+        "select to_version from flywheel.rollbacks where loop = ? and turn = ? order by rolled_back_at desc limit 1",
+        [loop, turn],
+    )
+    return None if found.is_empty() else str(found.item())
+
+
+def roll_back(
+    warehouse: Warehouse, tracking: Tracking, loop: str, reason: str, to: str | None = None
+) -> tuple[str, str]:
+    """Put the champion before the present one in force, or version `to`; (from, to). The next turn obeys.
+
+    Raises LookupError, naming the remedy, when nothing was decided yet or there is no earlier champion.
+    """
+    newest = warehouse.read("select max(turn) from flywheel.promotions where loop = ?", [loop]).item()
+    if newest is None:
+        raise LookupError(f"No turn of {loop} has been learned, so there is nothing to roll back.")
+    present = champion_in_force(warehouse, loop, date.max.isoformat())
+    target = to or predecessor(warehouse, loop, present, date.max.isoformat())
+    if target is None:
+        raise LookupError(f"{loop}-policy/{present} is the first champion; name another version with --to.")
+    tracking.version(loop, target)
+    row = {
+        "turn": newest,
+        "loop": loop,
+        "from_version": present,
+        "to_version": target,
+        "reason": reason,
+        "rolled_back_at": datetime.now(UTC).replace(tzinfo=None),
+    }
+    warehouse.append(TABLES["rollbacks"], TABLES["rollbacks"].frame([row]))
+    tracking.set_champion(loop, target)
+    return present, target

@@ -1,0 +1,225 @@
+"""Experiment tracking: prompts, runs, and the registered policies with their aliases, in MLflow.
+
+Here: every call to MLflow.
+Not here: how a policy is fitted (learning) and when it is promoted (graph.assets.promotion).
+"""
+
+import fcntl
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from orchestration.loops.recipes import Recipe
+
+if TYPE_CHECKING:
+    import polars as pl
+    from mlflow import MlflowClient
+    from mlflow.data.dataset import Dataset
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+_SCHEMA_ROWS = 500
+
+
+@dataclass(frozen=True)
+class RegisteredPolicy:
+    """One version of a loop's policy as the registry holds it; `policy` is its JSON."""
+
+    version: str
+    run_id: str
+    policy: str
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a run records beside the policy itself."""
+
+    turn: str
+    parameters: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    prompts: Mapping[str, int]
+    tags: Mapping[str, str] = field(default_factory=dict)
+    documents: Mapping[str, str] = field(default_factory=dict)  # file name -> text, such as a model card
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """MLflow in a SQLite file under `folder`; its artifacts lie beside it."""
+
+    folder: Path
+    ui: str
+
+    @cached_property
+    def client(self) -> "MlflowClient":
+        """A client of a database that is complete: created once, under a lock, since a race breaks a fresh one."""
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        import mlflow
+
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with _locked(self.folder / ".mlflow.lock"):
+            mlflow.set_tracking_uri(self._uri)
+            client = mlflow.MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
+            client.search_experiments(max_results=1)
+        return client
+
+    def prompt_versions(self, recipes: Sequence[Recipe]) -> dict[str, int]:
+        """Version of each recipe's prompt in the registry; a template that changed becomes a new version."""
+        import mlflow
+
+        client = self.client
+        versions: dict[str, int] = {}
+        for recipe in recipes:
+            if recipe.prompt_name in versions:
+                continue
+            latest = mlflow.genai.load_prompt(f"prompts:/{recipe.prompt_name}@latest", allow_missing=True)
+            if latest is None or _canonical(latest.template) != _canonical(recipe.prompt):
+                latest = client.register_prompt(
+                    recipe.prompt_name,
+                    template=recipe.prompt,
+                    commit_message=f"{recipe.format}, {recipe.style}",
+                    tags={"format": recipe.format, "style": recipe.style},
+                )
+            versions[recipe.prompt_name] = int(latest.version)
+        return versions
+
+    def champion(self, loop: str) -> RegisteredPolicy | None:
+        """The policy that bears the alias `champion`, or None before the first one."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            version = self.client.get_model_version_by_alias(_model_name(loop), CHAMPION)
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise
+        return self._registered(version)
+
+    def version(self, loop: str, version: str) -> RegisteredPolicy:
+        """The policy of that version. Raises MlflowException when the registry has none."""
+        return self._registered(self.client.get_model_version(_model_name(loop), version))
+
+    def register(self, loop: str, policy: str, training: Training, evidence: "pl.DataFrame | None") -> RegisteredPolicy:
+        """Log one training run with all it saw, and register its policy as the newest version, the challenger.
+
+        The same training of the same turn is registered once: learning again, after a crash too, finds its version.
+        """
+        import mlflow
+
+        from orchestration.registry import policy_model
+
+        client = self.client
+        identity = _identity(policy, training)
+        if known := self._trained_before(loop, training.turn, identity):
+            client.set_registered_model_alias(_model_name(loop), CHALLENGER, known.version)
+            return RegisteredPolicy(str(known.version), known.run_id, policy)
+        experiment = self._experiment(loop)
+        with mlflow.start_run(experiment_id=experiment, run_name=f"{loop} {training.turn}") as run:
+            mlflow.log_params(dict(training.parameters))
+            mlflow.log_metrics(dict(training.metrics))
+            mlflow.set_tags(
+                {"loop": loop, "turn": training.turn, "prompts": json.dumps(training.prompts), **training.tags}
+            )
+            if evidence is not None and not evidence.is_empty():
+                dataset = _dataset_of(evidence, training.turn)
+                mlflow.log_input(dataset, context="training")
+            for name, text in training.documents.items():
+                mlflow.log_text(text, name)
+            model_uri, model_id = policy_model.log(policy, dict(training.prompts))
+        if not client.search_registered_models(f"name = '{_model_name(loop)}'", max_results=1):
+            client.create_registered_model(_model_name(loop), description=f"Policy of the loop {loop}.")
+        version = client.create_model_version(
+            _model_name(loop),
+            model_uri,
+            run.info.run_id,
+            tags={"turn": training.turn, "training": identity},
+            model_id=model_id,
+        )
+        client.set_registered_model_alias(_model_name(loop), CHALLENGER, version.version)
+        return RegisteredPolicy(str(version.version), run.info.run_id, policy)
+
+    def set_champion(self, loop: str, version: str) -> None:
+        """Let the alias `champion` point to `version`."""
+        self.client.set_registered_model_alias(_model_name(loop), CHAMPION, version)
+
+    def run_url(self, loop: str, run_id: str) -> str:
+        """Address of a run in the MLflow UI."""
+        return f"{self.ui}/#/experiments/{self._experiment(loop)}/runs/{run_id}"
+
+    def _registered(self, version: Any) -> RegisteredPolicy:
+        from orchestration.registry import policy_model
+
+        return RegisteredPolicy(str(version.version), version.run_id, policy_model.read(version.run_id))
+
+    def _trained_before(self, loop: str, turn: str, identity: str) -> Any:
+        wanted = f"name = '{_model_name(loop)}' and tags.turn = '{turn}' and tags.training = '{identity}'"
+        found = self.client.search_model_versions(wanted, max_results=1)
+        return found[0] if found else None
+
+    def _experiment(self, loop: str) -> str:
+        name = f"flywheel-{loop}"
+        known = self.client.get_experiment_by_name(name)
+        if known is not None:
+            return known.experiment_id
+        return self.client.create_experiment(name, artifact_location=(self.folder / "mlartifacts" / loop).as_uri())
+
+    @property
+    def _uri(self) -> str:
+        return f"sqlite:///{self.folder / 'mlflow.db'}"
+
+
+class TrackingResource(dg.ConfigurableResource):
+    """MLflow under the flywheel's home."""
+
+    folder: str
+    ui: str
+
+    def create_resource(self, context: dg.InitResourceContext) -> Tracking:  # noqa: ARG002
+        return Tracking(Path(self.folder), self.ui)
+
+
+def _dataset_of(evidence: "pl.DataFrame", turn: str) -> "Dataset":
+    """What a policy was trained on, as MLflow shows it: digest of all rows, schema of the first.
+
+    A whole frame would be looked at value by value for its schema, which makes each turn dearer than the last. How
+    many rows there are stands among the parameters of the run.
+    """
+    import mlflow.data.pandas_dataset
+    import polars as pl
+    import polars.selectors as cs
+    from mlflow.data.meta_dataset import MetaDataset
+
+    seen = evidence.head(_SCHEMA_ROWS).with_columns(cs.integer().cast(pl.Float64)).to_pandas()
+    digest = hashlib.sha256(evidence.write_csv().encode()).hexdigest()[:8]
+    first = mlflow.data.pandas_dataset.from_pandas(seen, digest=digest)
+    return MetaDataset(first.source, name=f"evidence-{turn}", digest=digest, schema=first.schema)  # type: ignore[abstract]
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _model_name(loop: str) -> str:
+    return f"{loop}-policy"
+
+
+def _identity(policy: str, training: Training) -> str:
+    """Content hash of a training: the policy, and what it was made from."""
+    made_from = json.dumps([dict(training.parameters), dict(training.prompts)], sort_keys=True)
+    return hashlib.sha256(f"{policy}\x1f{made_from}".encode()).hexdigest()[:20]
+
+
+def _canonical(template: Any) -> str:
+    return json.dumps(template, sort_keys=True)

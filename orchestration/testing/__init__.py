@@ -1,0 +1,1 @@
+"""Fakes and a loopback endpoint that tests and benchmarks share."""

@@ -1,0 +1,1 @@
+"""The warehouse room: tables, dbt, and the gates over them. No raw connection leaves it."""

@@ -1,0 +1,1 @@
+"""Worlds that are replayed: logged randomised experiments, met again turn by turn."""
