@@ -56,6 +56,15 @@ _TURN = ("DATE", "First day of the turn.")
 _LOOP = ("VARCHAR", "Loop, such as `content`.")
 _SUBJECT = ("VARCHAR", "What was generated for.")
 _VARIANT = ("VARCHAR", "Content hash of loop, subject and text: the same text keeps its identity over turns.")
+_STRATUM = ("VARCHAR", "Within what its variants are compared: the subject.")
+_ANSWER = ("VARCHAR", "Canonical JSON of the answer.")
+_HOLDOUT_POINT = (
+    "DOUBLE",
+    "Point of the subject's identifier in [0, 1) for the holdout, taken before it is pseudonymised; "
+    "null where units are not subjects.",
+)
+_OPTIONS = ("VARCHAR", "JSON object: each option that could have been chosen, with its probability.")
+_OPTION_PARTS = ("VARCHAR", "JSON object: each option with what it is made of.")
 _UNIT = ("VARCHAR", "Pseudonym of the visitor or customer: a keyed hash, never the identifier.")
 _FILE = ("VARCHAR", "SHA-256 of the landed file that this row came from.")
 
@@ -91,6 +100,7 @@ _ALL = (
         "category": ("VARCHAR", "What subjects are pooled by."),
         "original": ("VARCHAR", "Text in force without the flywheel: the control."),
         "facts": ("VARCHAR", "JSON object of the facts that an answer may use."),
+        "holdout_point": _HOLDOUT_POINT,
         "landed_order": ("BIGINT", "Order of arrival; the highest is the version in force."),
         "file_hash": _FILE,
     }),
@@ -100,6 +110,7 @@ _ALL = (
         "candidate_id": ("VARCHAR", "Candidate decided on."),
         "decision": ("VARCHAR", "`approve`, `edit` or `reject`."),
         "text": ("VARCHAR", "The edited text, for `edit`."),
+        "edits": ("VARCHAR", "JSON object of edited fields, for `edit`."),
         "reviewer": ("VARCHAR", "Pseudonym of who decided."),
         "reason": ("VARCHAR", "Why, in the reviewer's words."),
         "decided_at": ("TIMESTAMP", "When, in UTC."),
@@ -138,6 +149,7 @@ _ALL = (
         "category": ("VARCHAR", "What subjects are pooled by."),
         "original": ("VARCHAR", "Text in force without the flywheel."),
         "facts": ("VARCHAR", "JSON object of the facts that an answer may use."),
+        "holdout_point": _HOLDOUT_POINT,
     }),
     Table("briefs", "one row per turn, loop, subject and recipe chosen", ("turn", "loop", "brief_id"), {
         "turn": _TURN,
@@ -154,6 +166,15 @@ _ALL = (
         "max_tokens": ("INTEGER", "Most tokens that the answer may take."),
         "temperature": ("DOUBLE", "Sampling temperature of the request."),
         "seed": ("BIGINT", "Seed of the request."),
+        "option_id": ("VARCHAR", "Option that the policy chose: the recipe, and what else was chosen with it."),
+        "options": _OPTIONS,
+        "option_parts": _OPTION_PARTS,
+        "context": ("VARCHAR", "JSON of what was known of the subject."),
+        "fields": (
+            "VARCHAR",
+            "JSON object of the answer's fields that the choice itself filled, such as an offer or a price.",
+        ),
+        "sources": ("VARCHAR", "JSON array of the documents whose passages it shows."),
         "propensity": ("DOUBLE", "Probability with which the policy chose this recipe for the subject."),
         "policy_version": ("VARCHAR", "Policy that chose."),
     }),
@@ -168,6 +189,8 @@ _ALL = (
         "text": ("VARCHAR", "The answer's text; null without one."),
         "answer": ("VARCHAR", "JSON of the parsed answer; null without one."),
         "error": ("VARCHAR", "What went wrong, in a sentence; null when nothing did."),
+        "rounds": ("INTEGER", "Rounds of trial and repair it took."),
+        "results": ("VARCHAR", "JSON object of what its trial measured; null without a trial."),
         "call_id": ("VARCHAR", "Last call made for the brief; null when none was."),
     }),
     Table("llm_calls", "one row per turn, loop and call", ("turn", "loop", "call_id"), {
@@ -204,6 +227,7 @@ _ALL = (
         "decision": ("VARCHAR", "`publish`, `approve`, `edit`, `reject`, `block` or `wait`."),
         "decided_by": ("VARCHAR", "`gate`, or `person`."),
         "text": ("VARCHAR", "Text as it may go out."),
+        "answer": ("VARCHAR", "Canonical JSON of the answer as it may go out."),
         "reason": ("VARCHAR", "Why."),
     }),
     Table("releases", "one row per turn, loop, subject and variant", ("turn", "loop", "subject_id", "variant_id"), {
@@ -213,28 +237,69 @@ _ALL = (
         "subject_id": _SUBJECT,
         "format": ("VARCHAR", "Format of the subject."),
         "category": ("VARCHAR", "Category of the subject."),
+        "stratum": _STRATUM,
         "variant_id": _VARIANT,
         "is_control": ("BOOLEAN", "Whether this is the original."),
         "candidate_id": ("VARCHAR", "Candidate it came from; null for the control."),
         "recipe_id": ("VARCHAR", "Recipe it came from; null for the control."),
         "text": ("VARCHAR", "Text in force."),
+        "answer": _ANSWER,
         "share": ("DOUBLE", "Probability with which a unit outside the holdout meets the variant; sums to 1."),
         "predicted": ("DOUBLE", "Expected lift over the control as a log ratio, at release."),
         "holdout": ("DOUBLE", "Share of all units that always get the control."),
         "policy_version": ("VARCHAR", "Policy that allocated."),
         "released_at": ("TIMESTAMP", "When, in UTC."),
     }),
+    Table("decisions", "one row per turn, loop and decision", ("turn", "loop", "decision_id"), {
+        "turn": _TURN,
+        "loop": _LOOP,
+        "decision_id": ("VARCHAR", "Content hash of the decision."),
+        "subject_id": ("VARCHAR", "For whom or what it was decided; a pseudonym where the key is personal."),
+        "format": ("VARCHAR", "Format of the subject."),
+        "category": ("VARCHAR", "Category of the subject."),
+        "stratum": ("VARCHAR", "Within what answers are compared: the pool."),
+        "context": ("VARCHAR", "JSON of what was known of the subject."),
+        "options": ("VARCHAR", "JSON object: each option with its probability."),
+        "option_parts": _OPTION_PARTS,
+        "option": ("VARCHAR", "Option chosen; null in the holdout of a loop whose holdout is left alone."),
+        "propensity": ("DOUBLE", "Probability with which it was chosen."),
+        "is_control": ("BOOLEAN", "Whether the subject got what it would have got anyway, because it is held out."),
+        "in_holdout": ("BOOLEAN", "Whether the subject belongs to the holdout."),
+        "delivered": (
+            "BOOLEAN",
+            "Whether an answer to the option went out; if not, the subject got what it would have got anyway.",
+        ),
+        "variant_id": ("VARCHAR", "Content hash of loop, subject and answer."),
+        "candidate_id": ("VARCHAR", "Candidate it came from; null where nothing was delivered."),
+        "recipe_id": ("VARCHAR", "Recipe it came from; null where nothing was delivered."),
+        "text": ("VARCHAR", "Text in force."),
+        "answer": _ANSWER,
+        "holdout": ("DOUBLE", "Share of all subjects that get what they would have got anyway."),
+        "policy_version": ("VARCHAR", "Policy that decided."),
+        "tried_at": ("TIMESTAMP", "Moment of the trial that judged it; null where an audience meets it."),
+        "decided_at": ("TIMESTAMP", "When, in UTC."),
+    }),
+    Table("results", "one row per turn, loop, decision and outcome that its trial, or the making of its answer, showed",
+          ("turn", "loop", "decision_id", "outcome"), {
+        "turn": _TURN,
+        "loop": _LOOP,
+        "decision_id": ("VARCHAR", "Decision it belongs to."),
+        "subject_id": ("VARCHAR", "For whom or what it was decided."),
+        "outcome": ("VARCHAR", "Name of the outcome, such as `passed`."),
+        "value": ("DOUBLE", "Amount; null where the outcome has none."),
+        "recorded_at": ("TIMESTAMP", "When, in UTC."),
+    }),
     Table("exposures", "one row per exposure event", ("turn", "exposure_id"), {
         "turn": _TURN,
         "loop": _LOOP,
         "exposure_id": ("VARCHAR", "Identity of the event."),
-        "release_id": ("VARCHAR", "Release that was in force."),
+        "release_id": ("VARCHAR", "Release that was in force, or decision that was met."),
         "subject_id": _SUBJECT,
         "variant_id": _VARIANT,
         "unit_id": _UNIT,
         "segment": ("VARCHAR", "Audience segment of the unit."),
         "occurred_at": ("TIMESTAMP", "When, in UTC."),
-        "propensity": ("DOUBLE", "Probability of the variant: 1 in the holdout, else the release's share."),
+        "propensity": ("DOUBLE", "Probability of the variant: the decision's, or the share, 1 in a release's holdout."),
         "is_control": ("BOOLEAN", "Whether the variant is the original."),
         "in_holdout": ("BOOLEAN", "Whether the unit belongs to the holdout."),
         "simulated": ("BOOLEAN", "Whether a simulated audience made the event."),
@@ -254,9 +319,14 @@ _ALL = (
         "loop": _LOOP,
         "outcome": ("VARCHAR", "Name of the outcome."),
         "within_s": ("BIGINT", "Seconds after the first exposure in which the outcome counts."),
-        "is_reward": ("BOOLEAN", "Whether the loop learns from it; one outcome of a loop."),
+        "weight": (
+            "DOUBLE",
+            "What one of it adds to the reward, times its value where it has one: 1 for what is learned from, "
+            "negative for what is taken off, 0 for the others.",
+        ),
+        "is_reward": ("BOOLEAN", "Whether the loop learns from it: its weight is not 0."),
         "is_guardrail": ("BOOLEAN", "Whether a promotion must not make it worse."),
-        "has_value": ("BOOLEAN", "Whether it carries an amount, which then is the reward instead of 1."),
+        "has_value": ("BOOLEAN", "Whether it carries an amount, which the weight then multiplies."),
     }),
     Table("turn_scope", "one row per turn that dbt is to build now", ("turn",), {"turn": _TURN}),
     Table("evidence", "one row per turn, loop, subject and variant", ("turn", "loop", "subject_id", "variant_id"), {
@@ -265,6 +335,7 @@ _ALL = (
         "subject_id": _SUBJECT,
         "format": ("VARCHAR", "Format of the subject."),
         "category": ("VARCHAR", "Category of the subject."),
+        "stratum": _STRATUM,
         "variant_id": _VARIANT,
         "is_control": ("BOOLEAN", "Whether this is the original."),
         "recipe_id": ("VARCHAR", "Recipe; null for the control."),

@@ -33,7 +33,10 @@ class TurnFacts:
 
     def declare(self, *outcomes: tuple[str, int, bool, bool, bool], loop: str | None = None) -> None:
         columns = ("outcome", "within_s", "is_reward", "is_guardrail", "has_value")
-        rows = [{"loop": loop or self.loop, **dict(zip(columns, outcome, strict=True))} for outcome in outcomes]
+        rows = [
+            {"loop": loop or self.loop, "weight": float(outcome[2]), **dict(zip(columns, outcome, strict=True))}
+            for outcome in outcomes
+        ]
         table = TABLES["outcome_definitions"]
         self.warehouse.replace(table, table.frame(rows), turn=TURN, loop=loop or self.loop)
 
@@ -46,6 +49,7 @@ class TurnFacts:
                 turn=turn,
                 release_id=f"{subject} in {turn}",
                 subject_id=subject,
+                stratum=subject,
                 variant_id=variant,
                 is_control=control,
                 recipe_id=None if control else f"recipe of {variant}",

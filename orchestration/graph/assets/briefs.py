@@ -110,6 +110,7 @@ def briefs_of(
                     "max_tokens": recipe.max_tokens,
                     "temperature": recipe.temperature,
                     "seed": seed,
+                    **chosen_of(recipe_id),
                     "propensity": propensity,
                     "policy_version": policy_version,
                 }
@@ -144,11 +145,24 @@ def given_briefs(subjects: "pl.DataFrame", policy_version: str, loop: Loop) -> "
                     "max_tokens": 0,
                     "temperature": 0.0,
                     "seed": 0,
+                    **chosen_of(f"given-{place:02d}"),
                     "propensity": 1.0,
                     "policy_version": policy_version,
                 }
             )
     return TABLES["briefs"].frame(rows)
+
+
+def chosen_of(option_id: str) -> dict[str, str | None]:
+    """What is logged of a choice that is a recipe and nothing else."""
+    return {
+        "option_id": option_id,
+        "options": None,
+        "option_parts": None,
+        "context": "{}",
+        "fields": "{}",
+        "sources": "[]",
+    }
 
 
 def _hash(*parts: object) -> str:

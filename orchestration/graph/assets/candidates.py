@@ -129,6 +129,8 @@ def candidate_rows(briefs: "pl.DataFrame", answers: Sequence[Answer]) -> "pl.Dat
                 "text": answer.text,
                 "answer": json.dumps(answer.answer, ensure_ascii=False) if answer.answer is not None else None,
                 "error": answer.error,
+                "rounds": 1,
+                "results": None,
                 "call_id": answer.calls[-1].call_id if answer.calls else None,
             }
         )

@@ -16,7 +16,7 @@ FOLDS = 5
 # its place, so as a sample of its recipe it would flatter it.
 EVIDENCE = """
     select
-        v.turn, v.loop, v.subject_id, v.category, r.format, v.variant_id, v.is_control, r.recipe_id, r.text,
+        v.turn, v.loop, v.subject_id, v.category, r.stratum, r.format, v.variant_id, v.is_control, r.recipe_id, r.text,
         v.units, v.reward, v.reward_squares, r.share,
         b.propensity as recipe_propensity,
         (('0x' || substr(sha256(s.facts), 1, 8))::ubigint % {folds})::integer as fold,

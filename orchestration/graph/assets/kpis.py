@@ -147,6 +147,7 @@ def _outcomes(loop: Loop) -> list[dict[str, object]]:
             "loop": loop.name,
             "outcome": outcome.name,
             "within_s": round(outcome.within.total_seconds()),
+            "weight": 1.0 if outcome.name == loop.reward else 0.0,
             "is_reward": outcome.name == loop.reward,
             "is_guardrail": outcome.name in guardrails,
             "has_value": outcome.has_value,

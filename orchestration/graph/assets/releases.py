@@ -9,6 +9,7 @@ edge through the model registry, since assets may not form a cycle; the metadata
 """
 
 import hashlib
+import json
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -114,6 +115,8 @@ def release_rows(turn: str, loop: Loop, arms: "pl.DataFrame", policy_version: st
             "holdout": loop.allocation.holdout,
             "policy_version": policy_version,
             "released_at": now,
+            "stratum": arm["subject_id"],
+            "answer": json.dumps({"text": arm["text"]}, ensure_ascii=False),
             **arm,
         }
         for arm in arms.to_dicts()

@@ -4,6 +4,7 @@ Here: the rule from verdicts and people's decisions to one decision per candidat
 Not here: landed decisions (landing) and what is released (releases).
 """
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -125,11 +126,13 @@ def _review(
     turn: str, candidate: dict[str, Any], decision: str, by: str, reason: str, person: dict[str, Any] | None
 ) -> dict[str, Any]:
     edited = person["edited"] if person and decision == "edit" else None
+    answer = json.dumps({"text": edited}, ensure_ascii=False) if edited else candidate["answer"]
     return {
         "turn": turn,
         **{name: candidate[name] for name in ("loop", "candidate_id", "subject_id", "recipe_id")},
         "decision": decision,
         "decided_by": by,
         "text": edited or candidate["text"],
+        "answer": answer,
         "reason": reason,
     }

@@ -14,7 +14,7 @@ from orchestration.settings import Settings
 from orchestration.warehouse.duckdb_file import Warehouse
 
 IN_FORCE = """
-    select '{turn}'::date as turn, loop, subject_id, version, format, category, original, facts
+    select '{turn}'::date as turn, loop, subject_id, version, format, category, original, facts, holdout_point
     from (
         select *, min(landed_order) over (partition by subject_id) as first_landed
         from flywheel.landed_subjects

@@ -75,8 +75,8 @@ def stored(loop: str, file_hash: str) -> list[Statement]:
         (
             """
             insert into flywheel.landed_reviews (
-                review_id, loop, candidate_id, decision, text, reviewer, reason, decided_at, file_hash)
-            select review_id, $loop, candidate_id, decision, text, reviewer, reason, decided_at, $file_hash
+                review_id, loop, candidate_id, decision, text, edits, reviewer, reason, decided_at, file_hash)
+            select review_id, $loop, candidate_id, decision, text, null, reviewer, reason, decided_at, $file_hash
             from judged anti join repeated using (_line) where problem is null order by _line""",
             {"loop": loop, "file_hash": file_hash},
         )

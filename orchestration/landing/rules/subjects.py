@@ -95,8 +95,8 @@ def stored(loop: str, file_hash: str) -> list[Statement]:
         (
             f"""
             insert into flywheel.landed_subjects (
-                loop, subject_id, version, format, category, original, facts, landed_order, file_hash)
-            select $loop, subject_id, version, format, category, original, facts,
+                loop, subject_id, version, format, category, original, facts, holdout_point, landed_order, file_hash)
+            select $loop, subject_id, version, format, category, original, facts, null,
                 (select coalesce(max(landed_order), 0) from flywheel.landed_subjects)
                     + row_number() over (order by _line), $file_hash
             from ({taken}) order by _line""",
