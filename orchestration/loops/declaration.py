@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from orchestration.guards.verdict import Guard
+from orchestration.loops.lives import Life, stays
 from orchestration.loops.recipes import Recipes
 
 
@@ -27,7 +28,7 @@ class Subjects:
     columns are pseudonymised before they are stored, and a personal key too.
 
     `variants` is a column with a JSON list of texts, where a subject brings what competes with its original and no
-    model is asked. `starts` and `ends` are columns of days, where a subject is in force from one up to the other.
+    model is asked. `lives` says in which turns a subject is in force.
     """
 
     key: str
@@ -37,17 +38,14 @@ class Subjects:
     format: str | None = None
     personal: tuple[str, ...] = ()
     variants: str | None = None
-    starts: str | None = None
-    ends: str | None = None
+    lives: Life = stays()
 
     def __post_init__(self) -> None:
-        unknown = {self.variants, self.starts, self.ends} - {None, *self.facts}
+        unknown = {self.variants, *self.lives.columns} - {None, *self.facts}
         if unknown:
             raise ValueError(
                 f"Name {sorted(str(name) for name in unknown)} among the facts: that is where they are kept."
             )
-        if (self.starts is None) != (self.ends is None):
-            raise ValueError("A subject that starts also ends: give both `starts` and `ends`, or neither.")
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -147,6 +145,10 @@ class Loop:
         for needed in (self.reward, *(guardrail.outcome for guardrail in self.guardrails)):
             if needed not in names:
                 raise ValueError(f"Loop {self.name!r} uses outcome {needed!r}, but declares only {names}.")
+        if self.subjects.lives.until not in (None, *names):
+            raise ValueError(
+                f"Subjects of {self.name!r} live until {self.subjects.lives.until!r}, but the loop declares only {names}."
+            )
         if self.text_field not in self.answer.model_fields:
             raise ValueError(f"{self.answer.__name__} has no field {self.text_field!r}.")
         if self.recipes.folder is None and self.subjects.variants is None:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from orchestration.guards.fair_log import fair_log
 from orchestration.loops.declaration import Allocation, ByRisk, Loop, Outcome, Subjects, days
+from orchestration.loops.lives import between
 from orchestration.loops.recipes import Recipes
 
 NAME = "replay"
@@ -31,8 +32,7 @@ def replay_loop() -> Loop:
             original="original",
             category="category",
             variants="variants",
-            starts="first_day",
-            ends="end_day",
+            lives=between("first_day", "end_day"),
         ),
         unit="visitor",
         recipes=Recipes(),

@@ -64,9 +64,9 @@ def comparison_asset(loop: Loop, settings: Settings, partitions: dg.PartitionsDe
         if loop.subjects.variants:
             before = warehouse.read(CHALLENGER_BEFORE, named)
             fresh = fresh_subjects(evidence, turn)
-            if loop.subjects.ends:
+            if loop.subjects.lives.ends:
                 subjects = warehouse.rows(TABLES["subjects"], turn=turn, loop=loop.name)
-                subjects = with_turns_left(subjects, loop.subjects.ends, Turn.of(turn, settings))
+                subjects = with_turns_left(subjects, loop.subjects.lives.ends, Turn.of(turn, settings))
                 fresh = fresh.join(subjects.select("subject_id", "turns_left"), on="subject_id")
             made = before.height and increment_of_traffic(
                 fresh,

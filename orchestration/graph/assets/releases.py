@@ -67,8 +67,8 @@ def releases_asset(loop: Loop, settings: Settings, partitions: dg.PartitionsDefi
         named = {"loop": loop.name, "turn": turn}
         (in_force,) = champion.to_dicts()
         policy = Policy.from_json(in_force["policy"]).covering(by_format)
-        if loop.subjects.ends:
-            subjects = with_turns_left(subjects, loop.subjects.ends, Turn.of(turn, settings))
+        if loop.subjects.lives.ends:
+            subjects = with_turns_left(subjects, loop.subjects.lives.ends, Turn.of(turn, settings))
         arms = arms_of(subjects, reviews, warehouse.read(LAST_RELEASE, named), loop.name)
         met = warehouse.read(MET_BEFORE, named)
         rows = release_rows(
