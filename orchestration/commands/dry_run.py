@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from orchestration.graph.assets.briefs import briefs_of
 from orchestration.graph.assets.candidates import request_of
-from orchestration.graph.assets.subjects import subjects_in_force
+from orchestration.graph.assets.subjects import alive_subjects, as_subjects, whose_turn
 from orchestration.learning.policies.policy import Policy
 from orchestration.loops.declaration import Loop
 from orchestration.loops.recipes import recipes_by_format
@@ -24,7 +24,8 @@ def planned_calls(turn: str, loops: Sequence[Loop], settings: Settings) -> Itera
 
     Raises ValueError when no turn starts on that day.
     """
-    turn = Turn.of(turn, settings).key
+    window = Turn.of(turn, settings)
+    turn = window.key
     warehouse = Warehouse(settings.warehouse_path, settings.lock_timeout_s)
     tracking = Tracking(settings.root, settings.mlflow_ui)
     model = LanguageModel(settings)
@@ -33,7 +34,8 @@ def planned_calls(turn: str, loops: Sequence[Loop], settings: Settings) -> Itera
             yield f"{loop.name}: subjects bring their variants, so nothing would be asked."
             continue
         recipes = loop.recipes.for_languages(settings.languages)
-        subjects = warehouse.read(subjects_in_force(loop, turn, settings.subjects_per_turn))
+        alive = alive_subjects(warehouse, loop, turn)
+        subjects = as_subjects(alive, whose_turn(alive, window, settings.subjects_per_turn).taken)
         champion = tracking.champion(loop.name)
         by_format = recipes_by_format(recipes)
         policy = Policy.from_json(champion.policy).covering(by_format) if champion else Policy.first(by_format)

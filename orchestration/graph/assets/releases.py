@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from orchestration.graph.assets.stage import is_released, of_loop, turn_asset
+from orchestration.graph.assets.subjects import alive_subjects, as_subjects
 from orchestration.learning.policies.policy import Policy
-from orchestration.learning.traffic.competition import allocated, arms_of
+from orchestration.learning.traffic.competition import PUBLISHABLE, allocated, arms_of
+from orchestration.learning.traffic.rotation import staying
 from orchestration.loops.declaration import Loop
 from orchestration.loops.recipes import recipes_by_format
 from orchestration.model.text_embedding import embed_texts
@@ -34,11 +36,11 @@ MET_BEFORE = """
     select subject_id, variant_id, sum(units) as units, sum(reward) as reward, count(distinct turn) as turns
     from flywheel.evidence where loop = $loop and turn < $turn group by all order by all
 """
+REJECTED = "select candidate_id from flywheel.reviews where loop = $loop and turn <= $turn and decision = 'reject'"
 LAST_RELEASE = """
-    select subject_id, variant_id, candidate_id, recipe_id, text from flywheel.releases
-    where loop = $loop and not is_control
-      and turn = (select max(turn) from flywheel.releases where loop = $loop and turn < $turn)
-    order by all
+    select * exclude (release_id, released_at) from flywheel.releases
+    where loop = $loop and turn = (select max(turn) from flywheel.releases where loop = $loop and turn < $turn)
+    order by subject_id, variant_id
 """
 
 
@@ -61,19 +63,29 @@ def releases_asset(loop: Loop, settings: Settings, partitions: dg.PartitionsDefi
         reviews: Any,
         warehouse: dg.ResourceParam[Warehouse],
     ) -> Any:
+        import polars as pl
+
         turn = context.partition_key
         if is_released(context, warehouse, loop):
             return None
         named = {"loop": loop.name, "turn": turn}
         (in_force,) = champion.to_dicts()
         policy = Policy.from_json(in_force["policy"]).covering(by_format)
+        alive = alive_subjects(warehouse, loop, turn)
+        subjects = pl.concat([subjects, as_subjects(alive, newly_allowed(alive, subjects, reviews))])
         if loop.subjects.lives.ends:
             subjects = with_turns_left(subjects, loop.subjects.lives.ends, Turn.of(turn, settings))
-        arms = arms_of(subjects, reviews, warehouse.read(LAST_RELEASE, named), loop.name)
+        last = warehouse.read(LAST_RELEASE, named)
+        competing = last.filter(~pl.col("is_control") & loop.subjects.lives.keeps)
+        arms = arms_of(subjects, reviews, competing, loop.name)
         met = warehouse.read(MET_BEFORE, named)
         rows = release_rows(
             turn, loop, allocated(arms, met, policy, loop.allocation, embed_texts), in_force["policy_version"]
         )
+        if loop.subjects.lives.keeps:
+            waiting = set(alive["subject_id"]) - set(subjects["subject_id"])
+            stays = staying(last, waiting, turn, warehouse.read(REJECTED, named)["candidate_id"].to_list())
+            rows = pl.concat([rows, release_rows(turn, loop, stays, in_force["policy_version"])])
         context.add_output_metadata(
             {
                 "subjects": rows["subject_id"].n_unique(),
@@ -86,6 +98,14 @@ def releases_asset(loop: Loop, settings: Settings, partitions: dg.PartitionsDefi
         return rows
 
     return releases
+
+
+def newly_allowed(alive: "pl.DataFrame", subjects: "pl.DataFrame", reviews: "pl.DataFrame") -> list[str]:
+    """Living subjects not among those taken, for which a person has let a text out meanwhile: they compete anew."""
+    import polars as pl
+
+    allowed = reviews.filter(pl.col("decision").is_in(PUBLISHABLE))["subject_id"]
+    return sorted((set(allowed) & set(alive["subject_id"])) - set(subjects["subject_id"]))
 
 
 def with_turns_left(subjects: "pl.DataFrame", ends: str, turn: Turn) -> "pl.DataFrame":
