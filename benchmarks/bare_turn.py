@@ -15,13 +15,13 @@ import duckdb
 import numpy as np
 import polars as pl
 
-from orchestration.graph.assets.challenger import SO_FAR
 from orchestration.graph.assets.comparison import DRAWN
-from orchestration.graph.assets.evidence import EVIDENCE, FOLDS
+from orchestration.graph.assets.evidence import EVIDENCE, SO_FAR, SUBJECTS_SEEN
 from orchestration.graph.assets.releases import LAST_RELEASE, MET_BEFORE
 from orchestration.learning.policies.policy import Policy
 from orchestration.learning.policies.training import fit_policy, fit_recipes
 from orchestration.learning.proof.comparison import increment
+from orchestration.learning.proof.folds import with_folds
 from orchestration.learning.traffic.competition import allocated, arms_of
 from orchestration.loops.content import content_loop
 from orchestration.loops.recipes import recipes_by_format
@@ -108,16 +108,14 @@ def fits(path: Path, turn: str) -> float:
             for table in ("subjects", "reviews")
         )
         allocated(
-            arms_of(subjects, reviews, read(LAST_RELEASE), LOOP),
+            arms_of(subjects, reviews, read(LAST_RELEASE).filter(~pl.col("is_control")), LOOP),
             read(MET_BEFORE),
             champion,
             loop.allocation,
             embed_texts,
         )
-        connection.execute(
-            f"create or replace table bare.evidence as {EVIDENCE.format(turn=turn, loop=LOOP, folds=FOLDS)}"
-        )
-        evidence = read(SO_FAR)
+        connection.execute(f"create or replace table bare.evidence as {EVIDENCE}", named)
+        evidence = with_folds(read(SO_FAR), read(SUBJECTS_SEEN))
         fit_policy(evidence, by_format, embed_texts)
         increment(
             evidence,

@@ -103,7 +103,10 @@ def test_every_living_subject_is_taken_within_a_bounded_number_of_turns(
 def test_new_subjects_in_every_turn_keep_nobody_waiting_for_ever() -> None:
     last: dict[int, int] = {}
     for turn in range(80):
-        living = [*range(10), *range(10 + 2 * max(0, turn - 1), 10 + 2 * turn + 2)]  # two new ones a turn, for two turns
+        living = [
+            *range(10),
+            *range(10 + 2 * max(0, turn - 1), 10 + 2 * turn + 2),
+        ]  # two new ones a turn, for two turns
         rows = alive(
             len(living),
             turns_since=[turn - last[subject] if subject in last else None for subject in living],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from orchestration.graph.assets.evidence import evidence_so_far
 from orchestration.graph.assets.plots import beliefs_plot
 from orchestration.graph.assets.stage import key_of, turn_asset
 from orchestration.learning.policies.policy import Policy
@@ -24,8 +25,6 @@ from orchestration.warehouse.turn_tables import as_markdown
 
 if TYPE_CHECKING:
     import polars as pl
-
-SO_FAR = "select * from flywheel.evidence where loop = $loop and turn <= $turn order by turn, subject_id, variant_id"
 
 
 def challenger_asset(loop: Loop, settings: Settings, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
@@ -48,7 +47,7 @@ def challenger_asset(loop: Loop, settings: Settings, partitions: dg.PartitionsDe
         tracking: dg.ResourceParam[Tracking],
     ) -> Any:
         turn = context.partition_key
-        evidence = warehouse.read(SO_FAR, {"loop": loop.name, "turn": turn})
+        evidence = evidence_so_far(warehouse, loop.name, turn)
         if evidence["units"].sum() == 0:
             raise dg.Failure(
                 f"No unit met a variant of {loop.name} up to turn {turn}: "

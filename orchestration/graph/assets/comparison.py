@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from orchestration.graph.assets.challenger import SO_FAR
+from orchestration.graph.assets.evidence import evidence_so_far
 from orchestration.graph.assets.releases import with_turns_left
 from orchestration.graph.assets.stage import key_of, turn_asset
 from orchestration.learning.policies.policy import Policy
@@ -58,7 +58,7 @@ def comparison_asset(loop: Loop, settings: Settings, partitions: dg.PartitionsDe
     ) -> Any:
         turn = context.partition_key
         named = {"loop": loop.name, "turn": turn}
-        evidence = warehouse.read(SO_FAR, named)
+        evidence = evidence_so_far(warehouse, loop.name, turn)
         version = champion_in_force(warehouse, loop.name, turn)
         champion = Policy.from_json(tracking.version(loop.name, version).policy).covering(by_format)
         if loop.subjects.variants:

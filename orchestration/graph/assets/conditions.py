@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from orchestration.graph.assets.evidence import SUBJECTS_SEEN
 from orchestration.learning.policies.policy import Policy
 from orchestration.learning.policies.recipe_costs import expected_cost
 from orchestration.learning.proof.evidence import (
@@ -23,6 +24,7 @@ from orchestration.learning.proof.evidence import (
     no_shared_subjects,
     sample_ratio,
 )
+from orchestration.learning.proof.folds import on_both_sides, with_folds
 from orchestration.learning.proof.guardrails import worsening
 from orchestration.learning.proof.leakage import shared_subjects_or_near_identical_texts
 from orchestration.learning.proof.paired_estimate import Increment, accumulate
@@ -77,8 +79,8 @@ PLACES = """
     where loop = $loop and turn = $turn group by all order by all
 """
 TEXTS = "select turn, subject_id, text from flywheel.evidence where loop = $loop and turn <= $turn order by all"
-SPLIT = """
-    select turn, subject_id, fold, text from flywheel.evidence
+CONTROLS = """
+    select turn, subject_id, text from flywheel.evidence
     where loop = $loop and turn <= $turn and is_control
 """
 _UNTRUSTED = ("sample_ratio", "shared_subjects", "near_identical_texts")
@@ -155,16 +157,19 @@ def leaks(warehouse: Warehouse, loop: Loop, turn: str) -> list[Condition]:
     """Whether what judged the challenger had been seen by it: subjects, and texts where the texts are what is judged.
 
     A recipe is meant to write alike for different products, so of a loop with recipes only originals are held
-    against each other, word for word.
+    against each other, word for word, between the folds.
     """
     named = {"loop": loop.name, "turn": turn}
     if not loop.subjects.variants:
-        return [no_shared_subjects(subjects_on_both_sides(warehouse.read(SPLIT, named), turn))]
+        seen = warehouse.read(SUBJECTS_SEEN, named)
+        shared = on_both_sides(with_folds(warehouse.read(CONTROLS, named), seen), seen, date.fromisoformat(turn))
+        return [no_shared_subjects(len(shared), shared)]
     evidence = warehouse.read(TEXTS, named)
     judged = fresh_subjects(evidence, turn).select("subject_id", "text")
     trained = evidence.filter(evidence["turn"] < date.fromisoformat(turn)).unique(["subject_id", "text"])
     leak = shared_subjects_or_near_identical_texts(trained.to_dict(as_series=False), judged.to_dict(as_series=False))
-    return [no_shared_subjects(leak.subjects), few_near_identical_texts(leak.share)]
+    shared = sorted(set(trained["subject_id"]) & set(judged["subject_id"]))
+    return [no_shared_subjects(leak.subjects, shared), few_near_identical_texts(leak.share)]
 
 
 def cost_guardrails(
@@ -210,26 +215,6 @@ def increment_of(row: Mapping[str, Any]) -> Increment:
         drawn=row["drawn"],
         drawn_squares=row["drawn_squares"],
     )
-
-
-def subjects_on_both_sides(controls: "pl.DataFrame", turn: str) -> int:
-    """Subjects that trained the challenger which judged them, under their own name or under another's original.
-
-    `controls` (turn, subject_id, fold, text): the control of every subject and turn. A fold's judge was trained on
-    the earlier turns of all other folds.
-    """
-    import polars as pl
-
-    today = date.fromisoformat(turn)
-    shared = 0
-    for (fold,), judged in controls.filter(pl.col("turn") == today).group_by("fold"):
-        earlier = controls.filter(pl.col("turn") < today, pl.col("fold") != fold)
-        trained = earlier.unique(["subject_id", "text"])  # the same in most turns: history would be compared anew
-        leak = shared_subjects_or_near_identical_texts(
-            trained.to_dict(as_series=False), judged.to_dict(as_series=False), 1.0
-        )
-        shared += leak.subjects + leak.equal
-    return shared
 
 
 def unwanted(rows: "pl.DataFrame") -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:

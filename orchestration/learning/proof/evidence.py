@@ -20,6 +20,7 @@ _HOLDS: Mapping[str, Callable[[float, float], bool]] = MappingProxyType(
 )
 SAMPLE_RATIO_P = 0.001  # as GrowthBook and Fabijan et al. (2019): a mismatch blocks, so alarms must be rare
 NEAR_IDENTICAL = 0.05
+_TOLD = 5  # subjects named in a sentence
 MINIMUM_SUBJECTS = 30.0  # effective subjects below which a mean's bound is not to be relied on
 
 
@@ -94,9 +95,12 @@ def sample_ratio(p_value: float, *, at_least: float = SAMPLE_RATIO_P) -> Conditi
     return Condition.of("sample_ratio", p_value, ">=", at_least, said)
 
 
-def no_shared_subjects(shared: int) -> Condition:
-    """No subject trained the challenger that judged it."""
-    said = f"{shared} subjects are in both the training and the evaluation rows."
+def no_shared_subjects(shared: int, named: Sequence[str] = ()) -> Condition:
+    """No subject trained the challenger that judged it. `named` are the `shared` ones: some are told."""
+    said = f"{shared} subjects are in both the training and the evaluation rows"
+    if named:
+        said += f", such as {', '.join(named[:_TOLD])}: learn this turn again, which finds the folds anew"
+    said += "."
     return Condition.of("shared_subjects", shared, "<=", 0, said)
 
 

@@ -85,7 +85,7 @@ def near_identical_pairs(
 
     Returns (left index, right index, whether equal but for case, punctuation and spacing), by right index.
     """
-    left_words, right_words = [_normal(text) for text in left], [_normal(text) for text in right]
+    left_words, right_words = [normal_text(text) for text in left], [normal_text(text) for text in right]
     first = {words: index for index, words in reversed(list(enumerate(left_words))) if words}
     found = {index: (first[words], True) for index, words in enumerate(right_words) if words in first}
     looked_for = frozenset[int]().union(*(_band_keys(_shingles(words)) for words in right_words if words))
@@ -122,7 +122,7 @@ def groups_of_near_identical(
             node = parent[node]
         return node
 
-    normal = [_normal(text) for text in texts]
+    normal = [normal_text(text) for text in texts]
     sets = [_shingles(words) for words in normal]
     seen: dict[str, int] = {}
     buckets: dict[int, list[int]] = {}
@@ -144,7 +144,8 @@ def groups_of_near_identical(
 
 
 @lru_cache(maxsize=_KEPT)
-def _normal(text: str) -> str:
+def normal_text(text: str) -> str:
+    """The words of a text in lower case, each parted by one space: what equal texts have in common."""
     return " ".join(word.lower().replace("’", "'") for word in _WORD.findall(text))
 
 

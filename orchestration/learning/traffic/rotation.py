@@ -84,7 +84,9 @@ def rotation(alive: "pl.DataFrame", limit: int) -> Rotation:
     )
 
 
-def staying(last: "pl.DataFrame", waiting: Collection[str], turn: str, rejected: Collection[str] = ()) -> "pl.DataFrame":
+def staying(
+    last: "pl.DataFrame", waiting: Collection[str], turn: str, rejected: Collection[str] = ()
+) -> "pl.DataFrame":
     """What stays in force in `turn` for subjects that it did not take: their rows of the last release, unchanged.
 
     `last`: rows of `flywheel.releases` of the turn before. Texts, shares, the holdout and the policy that allocated
