@@ -23,7 +23,7 @@ from orchestration.learning.policies.training import fit_policy, fit_recipes
 from orchestration.learning.proof.comparison import increment
 from orchestration.learning.proof.folds import with_folds
 from orchestration.learning.traffic.competition import allocated, arms_of
-from orchestration.loops.content import content_loop
+from orchestration.loops.content import declare as content_loop
 from orchestration.loops.recipes import recipes_by_format
 from orchestration.model.text_embedding import embed_texts
 

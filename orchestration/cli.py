@@ -38,14 +38,14 @@ def turn(
 ) -> None:
     """Run one turn in one process, with progress: produce and, once its window has closed, learn."""
     from orchestration.commands.dry_run import planned_calls
-    from orchestration.graph.definitions import declared_loops
     from orchestration.graph.driver import Flywheel
+    from orchestration.loops.found import declared_loops
 
     settings = Settings()
     wheel = Flywheel(settings, tell=lambda line: typer.echo(line))
     with plain_errors():
         if dry_run:
-            for line in planned_calls(key, declared_loops(settings), settings):
+            for line in planned_calls(key, declared_loops(settings.loops, settings.brand_file), settings):
                 typer.echo(line)
             return
         if produce or not learn:
@@ -100,12 +100,12 @@ def doctor() -> None:
     from rich.table import Table
 
     from orchestration.commands.doctor import findings
-    from orchestration.graph.definitions import declared_loops
+    from orchestration.loops.found import declared_loops
 
     settings = Settings()
     table = Table("check", "", "found", "remedy", show_lines=True)
     failed = False
-    for finding in findings(settings, declared_loops(settings), open_landing()):
+    for finding in findings(settings, declared_loops(settings.loops, settings.brand_file), open_landing()):
         mark = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "fails": "[red]fails[/]"}[finding.state]
         table.add_row(finding.check, mark, finding.found, finding.remedy if finding.state != "ok" else "")
         failed |= finding.state == "fails"

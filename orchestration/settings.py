@@ -23,8 +23,11 @@ class Settings(BaseSettings):
     cadence: Literal["weekly", "daily"] = Field("weekly", description="Length of a turn.")
     seed: int = Field(7, description="Seed of every random choice; the same seed and input give the same rows.")
 
-    loops: tuple[Literal["content", "replay"], ...] = Field(
-        ("content",), description="Loops that turn; `replay` is for a home made by `flywheel replay`."
+    loops: tuple[str, ...] = Field(
+        (), description="Loops that turn, of those found; all that need no command of their own when unset."
+    )
+    feeds_off: tuple[str, ...] = Field(
+        (), description="Hand-overs between loops that are switched off, each as `SOURCE>RECEIVER`."
     )
     planned_turns: int | None = Field(
         None,

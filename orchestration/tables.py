@@ -174,6 +174,7 @@ _ALL = (
             "VARCHAR",
             "JSON object of the answer's fields that the choice itself filled, such as an offer or a price.",
         ),
+        "escalation": ("VARCHAR", "Why the subject goes to a person, so that nobody is asked; null when one is."),
         "sources": ("VARCHAR", "JSON array of the documents whose passages it shows."),
         "propensity": ("DOUBLE", "Probability with which the policy chose this recipe for the subject."),
         "policy_version": ("VARCHAR", "Policy that chose."),

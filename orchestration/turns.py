@@ -6,12 +6,21 @@ Not here: what happens in a turn (assets) and when (schedules).
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING
-
-from orchestration.settings import Settings
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     import dagster as dg
+
+
+class Calendar(Protocol):
+    """What says when turns begin: the settings, or a loop bound to a home."""
+
+    @property
+    def first_turn(self) -> date: ...
+
+    @property
+    def cadence(self) -> Literal["weekly", "daily"]: ...
+
 
 LENGTHS = {"daily": timedelta(days=1), "weekly": timedelta(days=7)}
 
@@ -24,23 +33,23 @@ class Turn:
     length: timedelta
 
     @classmethod
-    def of(cls, key: str | date, settings: Settings) -> "Turn":
+    def of(cls, key: str | date, calendar: Calendar) -> "Turn":
         """The turn named `key`. Raises ValueError, naming the nearest turn, when no turn starts on that day."""
         day = key if isinstance(key, date) else date.fromisoformat(key)
-        turn = cls.containing(day, settings)
+        turn = cls.containing(day, calendar)
         if turn.first_day != day:
-            raise ValueError(f"No turn starts on {day}; the {settings.cadence} turn around it is {turn.key}.")
+            raise ValueError(f"No turn starts on {day}; the {calendar.cadence} turn around it is {turn.key}.")
         return turn
 
     @classmethod
-    def containing(cls, moment: date | datetime, settings: Settings) -> "Turn":
+    def containing(cls, moment: date | datetime, calendar: Calendar) -> "Turn":
         """The turn whose window holds `moment` (UTC). Raises ValueError before the first turn."""
         day = moment.date() if isinstance(moment, datetime) else moment
-        length = LENGTHS[settings.cadence]
-        elapsed = (day - settings.first_turn) // length
+        length = LENGTHS[calendar.cadence]
+        elapsed = (day - calendar.first_turn) // length
         if elapsed < 0:
-            raise ValueError(f"{day} lies before the first turn, {settings.first_turn} (FLYWHEEL_FIRST_TURN).")
-        return cls(settings.first_turn + elapsed * length, length)
+            raise ValueError(f"{day} lies before the first turn, {calendar.first_turn} (FLYWHEEL_FIRST_TURN).")
+        return cls(calendar.first_turn + elapsed * length, length)
 
     @property
     def key(self) -> str:
@@ -61,19 +70,19 @@ class Turn:
         return Turn(self.first_day + self.length, self.length)
 
 
-def turn_partitions(settings: Settings) -> "dg.TimeWindowPartitionsDefinition":
+def turn_partitions(calendar: Calendar) -> "dg.TimeWindowPartitionsDefinition":
     """Partitions from the first turn to the one that is open now, which is produced while its window runs."""
     import dagster as dg
 
     return dg.TimeWindowPartitionsDefinition(
-        start=settings.first_turn.isoformat(),
+        start=calendar.first_turn.isoformat(),
         fmt="%Y-%m-%d",
-        cron_schedule=turn_cron(settings),
+        cron_schedule=turn_cron(calendar),
         timezone="UTC",
         end_offset=1,
     )
 
 
-def turn_cron(settings: Settings) -> str:
+def turn_cron(calendar: Calendar) -> str:
     """Cron expression of the moments at which one turn ends and the next begins, in UTC."""
-    return "0 0 * * *" if settings.cadence == "daily" else f"0 0 * * {settings.first_turn.isoweekday() % 7}"
+    return "0 0 * * *" if calendar.cadence == "daily" else f"0 0 * * {calendar.first_turn.isoweekday() % 7}"

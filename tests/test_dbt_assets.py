@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from orchestration.graph.assets.kpis import kpi_assets
-from orchestration.loops.content import content_loop
+from orchestration.loops.content import declare as content_loop
 from orchestration.settings import Settings
 from orchestration.tables import TABLES
 from orchestration.turns import turn_partitions

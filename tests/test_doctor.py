@@ -5,16 +5,19 @@ from pathlib import Path
 import pytest
 
 from orchestration.commands.doctor import Finding, findings
-from orchestration.graph.definitions import declared_loops
 from orchestration.landing.folder import Landing
 from orchestration.landing.pseudonyms import Pseudonyms
+from orchestration.loops.found import declared_loops
 from orchestration.settings import Settings
 from orchestration.warehouse.duckdb_file import Warehouse
 
 
 def found(settings: Settings) -> dict[str, Finding]:
     landing = Landing(settings.landing, Warehouse(settings.warehouse_path), Pseudonyms(b"k" * 32), settings)
-    return {finding.check: finding for finding in findings(settings, declared_loops(settings), landing)}
+    return {
+        finding.check: finding
+        for finding in findings(settings, declared_loops(settings.loops, settings.brand_file), landing)
+    }
 
 
 def test_a_fresh_home_needs_nothing_but_subjects(tmp_path: Path) -> None:

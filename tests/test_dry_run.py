@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from orchestration.commands.dry_run import planned_calls
-from orchestration.graph.definitions import declared_loops
-from orchestration.loops.replay import replay_loop
+from orchestration.loops.found import declared_loops
+from orchestration.loops.replay import declare as replay_loop
 from tests.wheel import FIRST, Wheel
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from orchestration.graph.assets.conditions import leaks
 from orchestration.graph.assets.evidence import evidence_so_far
 from orchestration.learning.proof.folds import FOLDS, folds, on_both_sides, with_folds
-from orchestration.loops.content import content_loop
+from orchestration.loops.content import declare as content_loop
 from orchestration.testing.landed_events import FIRST, SECOND, Shop
 
 

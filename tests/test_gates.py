@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from orchestration.assignment import chosen, in_holdout, point, subject_salt
+from orchestration.generation.calls import STATUSES
 from orchestration.graph.checks import build_checks
-from orchestration.model.calls import STATUSES
 from orchestration.settings import Settings
 from orchestration.tables import TABLES
 from orchestration.turns import turn_partitions

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from pydantic import BaseModel
 
+from orchestration.generation.calls import Request
 from orchestration.guards.judging import judge, worst
 from orchestration.guards.verdict import Draft
-from orchestration.loops.content import content_loop
-from orchestration.model.calls import Request
+from orchestration.loops.content import declare as content_loop
 from orchestration.testing.instant_model import STYLES, InstantLanguageModel, compose
 from orchestration.worlds.simulated.audience import FEATURES, surface
 

@@ -3,8 +3,8 @@
 import pytest
 
 from orchestration.model import batches
-from orchestration.model.calls import Trouble
 from orchestration.model.language_model import LanguageModel
+from orchestration.model.troubles import Trouble
 from orchestration.testing.asking import LOOP, TURN, ask, briefs, forget_probe
 from orchestration.testing.loopback import Loopback
 

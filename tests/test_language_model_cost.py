@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.model.calls import Trouble
 from orchestration.model.language_model import Answer, LanguageModel
+from orchestration.model.troubles import Trouble
 from orchestration.settings import Settings
 from orchestration.testing.asking import KEY, LOOP, TURN, Copy, ask, briefs, forget_probe
 from orchestration.testing.loopback import Behaviour, Loopback, serve

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from orchestration.guards import grounded, no_personal_data, words
 from orchestration.guards.verdict import Draft, Guard, Verdict
-from orchestration.loops.content import content_loop
+from orchestration.loops.content import declare as content_loop
 from orchestration.loops.declaration import Allocation, ByRisk, Guardrail, Loop, Outcome, Subjects, days
 from orchestration.loops.recipes import Recipes
 

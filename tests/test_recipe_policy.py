@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orchestration.learning.policies.choice import Context
+from orchestration.learning.policies.drawing import inclusion_probabilities, systematic_sample
 from orchestration.learning.policies.recipe_policy import (
     RecipePolicy,
     fit_recipe_policy,
-    inclusion_probabilities,
     initial_policy,
     probability_best,
-    systematic_sample,
 )
 
 RECIPES = ("plain", "playful", "vivid")
@@ -61,13 +61,15 @@ def test_without_evidence_every_recipe_is_as_likely_as_any_other():
         initial_policy(RECIPES, BY_FORMAT),
         fit_recipe_policy(audience(dict.fromkeys(RECIPES, 0.0)).clear(), BY_FORMAT),
     ):
-        assert policy.probabilities("dairy", "description") == pytest.approx(dict.fromkeys(RECIPES, 1 / 3))
+        assert policy.probabilities(Context(pool="dairy", format="description")) == pytest.approx(
+            dict.fromkeys(RECIPES, 1 / 3)
+        )
         assert policy.expected("dairy", "plain")[0] == 0
 
 
 def test_the_better_recipe_is_found_and_the_others_stay_possible():
     policy = fit_recipe_policy(audience({"plain": 0.0, "playful": 0.3, "vivid": 0.1}), BY_FORMAT)
-    chances = policy.probabilities("c0", "description")
+    chances = policy.probabilities(Context(pool="c0", format="description"))
     assert max(chances, key=chances.__getitem__) == "playful"
     assert chances["playful"] > 0.8
     assert min(chances.values()) >= policy.exploration / 3 - 1e-12
@@ -83,8 +85,8 @@ def test_a_category_with_its_own_taste_gets_its_own_favourite():
     doubled = pl.when(odd & (pl.col("recipe_id") == "vivid")).then(pl.col("reward") * 2).otherwise(pl.col("reward"))
     evidence = evidence.with_columns(doubled.alias("reward"), doubled.alias("reward_squares"))
     policy = fit_recipe_policy(evidence, BY_FORMAT)
-    assert policy.probabilities("c3", "description")["vivid"] > 0.8
-    assert policy.probabilities("c1", "description")["playful"] > 0.7
+    assert policy.probabilities(Context(pool="c3", format="description"))["vivid"] > 0.8
+    assert policy.probabilities(Context(pool="c1", format="description"))["playful"] > 0.7
     assert policy.belief("never seen", "playful").sd > policy.belief("c1", "playful").sd
 
 
@@ -131,7 +133,7 @@ def test_more_reward_for_a_recipe_never_makes_it_less_likely():
     for factor in (1.0, 1.1, 1.25, 1.5):
         raised = pl.when(pl.col("recipe_id") == "vivid").then(pl.col("reward") * factor).otherwise(pl.col("reward"))
         policy = fit_recipe_policy(evidence.with_columns(raised.alias("reward")), BY_FORMAT)
-        chances.append(policy.probabilities("unseen", "description")["vivid"])
+        chances.append(policy.probabilities(Context(pool="unseen", format="description"))["vivid"])
     assert chances == sorted(chances)
 
 
@@ -144,7 +146,7 @@ def test_amounts_are_learned_from_as_well_as_clicks():
         pl.Series("reward_squares", [float((values**2).sum()) for values in baskets]),
     )
     policy = fit_recipe_policy(evidence, BY_FORMAT)
-    assert policy.probabilities("c0", "description")["playful"] > 0.8
+    assert policy.probabilities(Context(pool="c0", format="description"))["playful"] > 0.8
     assert policy.belief("c0", "playful").mean == pytest.approx(0.4, abs=0.15)
 
 
@@ -159,13 +161,13 @@ def test_a_policy_is_a_value_that_survives_writing_down():
 def test_a_new_recipe_starts_with_a_fair_chance_and_a_gone_one_is_forgotten():
     policy = fit_recipe_policy(audience({"plain": 0.0, "playful": 0.2, "vivid": 0.1}), BY_FORMAT)
     wider = policy.covering({"description": ("playful", "vivid", "terse")})
-    chances = wider.probabilities("c0", "description")
+    chances = wider.probabilities(Context(pool="c0", format="description"))
     assert set(chances) == {"playful", "vivid", "terse"}
     assert chances["terse"] > 0.05
     with pytest.raises(ValueError, match="covering"):
         policy.expected("c0", "terse")
     with pytest.raises(ValueError, match="Add a recipe"):
-        policy.probabilities("c0", "sonnet")
+        policy.probabilities(Context(pool="c0", format="sonnet"))
 
 
 def test_propensities_are_what_happens_over_subjects():

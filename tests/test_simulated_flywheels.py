@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks.known_bandits import WORLDS
 from benchmarks.simulated_flywheels import even, evidence_of, fate, favourite, gap_for, learner, names
+from orchestration.learning.policies.choice import Context
 from orchestration.learning.proof.off_policy import evaluate
 from orchestration.learning.proof.power import Design
 from orchestration.tables import TABLES
@@ -38,7 +39,7 @@ def test_the_favourite_policy_is_worth_the_lift_asked_for(lift):
 def test_a_learner_finds_a_recipe_that_is_much_better_and_is_promoted():
     rng = np.random.default_rng(2)
     evidence = evidence_of(SMALL, 0.6, 4, rng)
-    assert learner(SMALL)(evidence).probabilities("category-0", "headline")[names(SMALL)[0]] > 0.8
+    assert learner(SMALL)(evidence).probabilities(Context(pool="category-0", format="headline"))[names(SMALL)[0]] > 0.8
     assert 2 < fate(SMALL, 0.6, 12, rng, learner(SMALL)).ours <= 12
 
 

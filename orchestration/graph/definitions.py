@@ -22,19 +22,18 @@ from orchestration.graph.assets.outbox import outbox_asset
 from orchestration.graph.assets.promotion import promotion_asset
 from orchestration.graph.assets.releases import releases_asset
 from orchestration.graph.assets.reviews import reviews_asset
-from orchestration.graph.assets.stage import MODEL_REGISTRY, OWNER
+from orchestration.graph.assets.stage import MODEL_REGISTRY, OWNER, handed_over
 from orchestration.graph.assets.subjects import subjects_asset
 from orchestration.graph.assets.verdicts import verdicts_asset
+from orchestration.graph.bound import BoundLoop
 from orchestration.graph.checks import build_checks
 from orchestration.graph.jobs import turn_jobs
 from orchestration.graph.schedules import wheel_schedule
 from orchestration.graph.sensors import landing_sensor, late_event_sensor
 from orchestration.landing.folder import LandingResource
 from orchestration.landing.outbox import OutboxResource
-from orchestration.loops.content import content_loop
 from orchestration.loops.declaration import Loop
-from orchestration.loops.replay import NAME as REPLAY
-from orchestration.loops.replay import replay_loop
+from orchestration.loops.found import declared_loops
 from orchestration.model.language_model import LanguageModelResource
 from orchestration.registry.tracking import TrackingResource
 from orchestration.settings import Settings
@@ -42,29 +41,21 @@ from orchestration.turns import turn_partitions
 from orchestration.warehouse.dbt import DbtResource
 from orchestration.warehouse.turn_tables import TurnTables, WarehouseResource
 
-
-def declared_loops(settings: Settings) -> tuple[Loop, ...]:
-    """Every loop that turns; a new one is added here, and to FLYWHEEL_LOOPS."""
-    declared = {"content": lambda: content_loop(settings.brand_file), "replay": replay_loop}
-    return tuple(declared[name]() for name in settings.loops)
-
-
-def loop_assets(loop: Loop, settings: Settings, partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
-    """All stages of one loop."""
-    return [
-        champion_asset(loop, settings, partitions),
-        subjects_asset(loop, settings, partitions),
-        briefs_asset(loop, settings, partitions),
-        candidates_asset(loop, partitions),
-        verdicts_asset(loop, partitions),
-        reviews_asset(loop, partitions),
-        releases_asset(loop, settings, partitions),
-        outbox_asset(loop, partitions),
-        evidence_asset(loop, partitions),
-        comparison_asset(loop, settings, partitions),
-        challenger_asset(loop, settings, partitions),
-        promotion_asset(loop, settings, partitions),
-    ]
+STAGES = (
+    champion_asset,
+    subjects_asset,
+    briefs_asset,
+    candidates_asset,
+    verdicts_asset,
+    reviews_asset,
+    releases_asset,
+    outbox_asset,
+    evidence_asset,
+    comparison_asset,
+    challenger_asset,
+    promotion_asset,
+)
+"""The stages of a loop, in the order in which a turn runs."""
 
 
 def flywheel_resources(settings: Settings) -> dict[str, Any]:
@@ -100,35 +91,17 @@ def build_definitions(
 ) -> dg.Definitions:
     """The whole flywheel. `resources` replaces any of `flywheel_resources` by name."""
     settings = settings or Settings()
-    loops = tuple(loops or declared_loops(settings))
+    loops = tuple(loops or declared_loops(settings.loops, settings.brand_file))
+    turning = frozenset(loop.name for loop in loops)
+    bounds = [BoundLoop.of(loop, settings, turning) for loop in loops]
     partitions = turn_partitions(settings)
     jobs = turn_jobs(loops, executor)
     named = {job.name: job for job in jobs}
-    registry = dg.AssetSpec(
-        MODEL_REGISTRY,
-        description="Policies and their aliases in MLflow: how one turn hands on to the next what it has learned.",
-        group_name="facts",
-        kinds={"mlflow"},
-        owners=[OWNER],
-    )
-    gains = [
-        dg.AssetSpec(
-            [loop.name, "gain"],
-            deps=[[loop.name, "releases"], [loop.name, "promotion"]],
-            description="Rewards gained over even shares in a turn, as `flywheel replay` tells at its end.",
-            group_name=loop.name,
-            owners=[loop.owner],
-            partitions_def=partitions,
-        )
-        for loop in loops
-        if loop.name == REPLAY
-    ]
     return dg.Definitions(
         assets=[
-            registry,
-            *gains,
+            *external_assets(loops, partitions),
             *landing_assets(loops),
-            *(asset for loop in loops for asset in loop_assets(loop, settings, partitions)),
+            *(stage(bound) for bound in bounds for stage in STAGES),
             *fact_assets(loops, partitions),
             kpi_assets(loops, partitions),
         ],
@@ -140,3 +113,37 @@ def build_definitions(
         executor=executor,
         loggers=loggers,
     )
+
+
+def external_assets(loops: Sequence[Loop], partitions: dg.PartitionsDefinition) -> list[dg.AssetSpec]:
+    """What the graph hands on to itself and to people without a step of its own."""
+    registry = dg.AssetSpec(
+        MODEL_REGISTRY,
+        description="Policies and their aliases in MLflow: how one turn hands on to the next what it has learned.",
+        group_name="facts",
+        kinds={"mlflow"},
+        owners=[OWNER],
+    )
+    handed = [
+        dg.AssetSpec(
+            handed_over(loop.name),
+            description=f"What a turn of {loop.name} has shown, for the next turn of the loops that it feeds.",
+            group_name=loop.name,
+            owners=[loop.owner],
+            partitions_def=partitions,
+        )
+        for loop in loops
+    ]
+    gains = [
+        dg.AssetSpec(
+            [loop.name, "gain"],
+            deps=[[loop.name, "releases"], [loop.name, "promotion"]],
+            description="Rewards gained over even shares in a turn, as `flywheel replay` tells at its end.",
+            group_name=loop.name,
+            owners=[loop.owner],
+            partitions_def=partitions,
+        )
+        for loop in loops
+        if not loop.generation.decides and loop.on_command
+    ]
+    return [registry, *handed, *gains]

@@ -11,14 +11,16 @@ import dagster as dg
 
 from orchestration.loops.declaration import Loop
 
-PRODUCING = ("champion", "subjects", "briefs", "candidates", "llm_calls", "verdicts", "reviews", "releases", "outbox")
+PRODUCING = ("champion", "subjects", "briefs", "candidates", "llm_calls", "verdicts", "reviews", "outbox")
 LEARNING = ("evidence", "comparison", "challenger", "promotion", "promotion_conditions")
 FACTS = ("events", "exposures", "outcomes")
 
 
 def produced(loops: Sequence[Loop]) -> dg.AssetSelection:
     """The stages of a turn up to its releases."""
-    return dg.AssetSelection.assets(*([loop.name, stage] for loop in loops for stage in PRODUCING))
+    return dg.AssetSelection.assets(
+        *([loop.name, stage] for loop in loops for stage in (*PRODUCING, *loop.delivery.outputs))
+    )
 
 
 def learned(loops: Sequence[Loop]) -> dg.AssetSelection:

@@ -5,9 +5,12 @@ Not here: how a turn runs (assets), how text is judged (guards), what is learned
 """
 
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import BaseModel, Field
 
+from orchestration.delivery import SharedTraffic
+from orchestration.generation import Shown, written
 from orchestration.guards import (
     distinct,
     grounded,
@@ -20,19 +23,19 @@ from orchestration.guards import (
     well_formed,
     words,
 )
-from orchestration.loops.declaration import Allocation, ByRisk, CostLimit, Guardrail, Loop, Outcome, Subjects, days
+from orchestration.loops.declaration import ByRisk, CostLimit, Guardrail, Loop, Outcome, Reward, Subjects, days
 from orchestration.loops.recipes import Recipes
 
 
 class ProductCopy(BaseModel):
     """Copy for one product in one placement."""
 
-    text: str = Field(
+    text: Annotated[str, Shown()] = Field(
         min_length=1, description="The copy, ready to publish: plain text, no heading, no quotation marks."
     )
 
 
-def content_loop(brand: Path | None = None) -> Loop:
+def declare(brand: Path | None = None) -> Loop:
     """The content loop, held to the claims that the brand file bans; the shipped file when none is given."""
     return Loop(
         name="content",
@@ -40,13 +43,11 @@ def content_loop(brand: Path | None = None) -> Loop:
             key="subject_id",
             facts=("brand", "department", "category", "type", "size"),
             original="original",
-            category="category",
+            pool="category",
             format="format",
         ),
-        unit="visitor",
-        recipes=Recipes.in_folder("content"),
+        generation=written(Recipes.in_folder("content")),
         answer=ProductCopy,
-        text_field="text",
         guards=(
             words(at_most=60),
             well_formed(),
@@ -60,14 +61,13 @@ def content_loop(brand: Path | None = None) -> Loop:
             tone(),
         ),
         review=ByRisk(flagged="person", passed="publish"),
+        delivery=SharedTraffic(unit="visitor", floor=0.02, control=0.10, holdout=0.10, variants=4, drafts=2),
         outcomes=(
             Outcome("click", within=days(1)),
             Outcome("purchase", within=days(7), has_value=True),
             Outcome("complaint", within=days(7)),
         ),
-        reward="click",
-        guardrails=(Guardrail("complaint", no_worse_than=0.0),),
-        costs=(CostLimit("tokens", no_worse_than=0.25), CostLimit("tone", no_worse_than=0.25)),
-        allocation=Allocation(floor=0.02, control=0.10, holdout=0.10, variants=4),
-        briefs_per_subject=2,
+        reward=Reward("click"),
+        guardrails=(Guardrail("complaint", margin=0.0),),
+        costs=(CostLimit("tokens", margin=0.25), CostLimit("tone", margin=0.25)),
     )

@@ -1,92 +1,137 @@
-"""The words that a loop is declared with.
+"""The words that a loop is declared with, by six questions.
 
-Here: the vocabulary of a declaration, valid by construction, wide enough for all six loops.
-Not here: any one loop (its own module) and how a turn runs (assets).
+For what? `Subjects`. How is it generated? `generation`. What does it look like? `answer`. Who judges it? `guards` and
+`review`. How is it delivered and compared? `delivery`. What does it earn? `outcomes`, `reward`, `guardrails`, `costs`.
+
+Here: the vocabulary of a declaration, valid by construction.
+Not here: ways of generation (generation), ways of delivery (delivery), any one loop (its own module), and what a home
+adds to a declaration (binding).
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Literal
 
 from pydantic import BaseModel
 
+from orchestration.delivery.protocol import Delivery
+from orchestration.generation.answers import rendered, shown_fields
+from orchestration.generation.pipeline import Generation
 from orchestration.guards.verdict import Guard
+from orchestration.loops.feeds import Feed
 from orchestration.loops.lives import Life, stays
-from orchestration.loops.recipes import Recipes
 
 
 def days(number: float) -> timedelta:
     return timedelta(days=number)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Subjects:
     """What the loop generates for, as it lands.
 
-    `key` is the column that identifies a subject. `facts` are the columns that an answer may use, `original` the
-    column that holds the text in force without the flywheel. `category` is what subjects are pooled by. `personal`
-    columns are pseudonymised before they are stored, and a personal key too.
-
-    `variants` is a column with a JSON list of texts, where a subject brings what competes with its original and no
-    model is asked. `lives` says in which turns a subject is in force.
+    `key` is the column that identifies a subject. `facts` are the columns that an answer may use, `features` those of
+    them that a policy may choose by, `original` the column that holds what is in force without the flywheel. `pool` is
+    what subjects are pooled by where one alone says too little, `format` says which recipes compete. `lives` says in
+    which turns a subject is in force. `personal` columns are pseudonymised before they are stored, a personal key too.
     """
 
     key: str
     facts: tuple[str, ...]
     original: str
-    category: str
+    pool: str
     format: str | None = None
+    features: tuple[str, ...] = ()
+    lives: Life = field(default_factory=stays)
     personal: tuple[str, ...] = ()
-    variants: str | None = None
-    lives: Life = stays()
 
     def __post_init__(self) -> None:
-        unknown = {self.variants, *self.lives.columns} - {None, *self.facts}
-        if unknown:
-            raise ValueError(
-                f"Name {sorted(str(name) for name in unknown)} among the facts: that is where they are kept."
-            )
+        for name in ("facts", "features", "personal"):
+            if isinstance(getattr(self, name), str):
+                raise ValueError(f"Subjects({name}={getattr(self, name)!r}): give a tuple of columns, not one text.")
+        if unknown := {*self.features, *self.lives.columns} - set(self.facts):
+            raise ValueError(f"Name {sorted(unknown)} among the facts: that is where they are kept.")
+        if unknown := set(self.personal) - set(self.columns):
+            raise ValueError(f"Personal columns {sorted(unknown)} are none of the subject's: {list(self.columns)}.")
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Every column that a landed file must have."""
-        named = (self.key, self.original, self.category, *((self.format,) if self.format else ()), *self.facts)
+        named = (self.key, self.original, self.pool, *((self.format,) if self.format else ()), *self.facts)
         return tuple(dict.fromkeys(named))
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether the key identifies a person, so that only a pseudonym of it is stored."""
+        return self.key in self.personal
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A signal about an exposure, counted when it comes `within` that time after the unit's first exposure."""
+    """A signal about an exposure or a decision, counted when it comes `within` that time after the first exposure."""
 
     name: str
+    _: KW_ONLY
     within: timedelta
     has_value: bool = False
 
     def __post_init__(self) -> None:
-        if self.within <= timedelta():
+        if not isinstance(self.within, timedelta) or self.within <= timedelta():
             raise ValueError(f"Outcome {self.name!r} must have time to happen: within={self.within}.")
 
 
 @dataclass(frozen=True)
-class Guardrail:
-    """An outcome whose rate a promotion must not raise by more than `no_worse_than` (as a relative change)."""
+class Reward:
+    """What the loop learns from: an outcome, less others by their weight, plus others by theirs.
+
+    An outcome that has a value counts by it, times its weight; any other counts once.
+    """
 
     outcome: str
-    no_worse_than: float = 0.0
+    _: KW_ONLY
+    less: Mapping[str, float] = field(default_factory=dict, hash=False)
+    plus: Mapping[str, float] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        named = [self.outcome, *self.less, *self.plus]
+        if len(set(named)) < len(named):
+            raise ValueError(f"The reward {self.outcome!r} counts an outcome twice: {named}.")
+        if any(weight <= 0 for weight in (*self.less.values(), *self.plus.values())):
+            raise ValueError("Weights of a reward are positive numbers; what is taken off stands under `less`.")
+        object.__setattr__(self, "less", MappingProxyType(dict(self.less)))
+        object.__setattr__(self, "plus", MappingProxyType(dict(self.plus)))
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """What one of each outcome adds."""
+        taken = {name: -weight for name, weight in self.less.items()}
+        return {self.outcome: 1.0, **self.plus, **taken}
+
+
+@dataclass(frozen=True)
+class Guardrail:
+    """An outcome whose rate a promotion must not raise by more than `margin` (as a relative change)."""
+
+    outcome: str
+    _: KW_ONLY
+    margin: float = 0.0
 
 
 @dataclass(frozen=True)
 class CostLimit:
-    """What one brief may cost on average: a promotion must not raise it by more than `no_worse_than`, relatively.
+    """What one brief may cost on average: a promotion must not raise it by more than `margin`, relatively.
 
     `tokens` and `usd` are those of its calls; `tone` is the share of drafts that the guard of that name objects to.
     """
 
     name: Literal["tokens", "usd", "tone"]
-    no_worse_than: float
+    _: KW_ONLY
+    margin: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ByRisk:
     """Who decides on a candidate: by its worst verdict, a person or the gate. What is blocked never leaves."""
 
@@ -94,66 +139,52 @@ class ByRisk:
     passed: Literal["person", "publish"] = "publish"
 
 
-@dataclass(frozen=True)
-class Allocation:
-    """How traffic is shared. `floor` is the least share of any variant, `control` that of the original,
-    `holdout` the share of units that always get the original, `variants` the most competing with it. `horizon` is
-    the number of turns, this one included, in which what a turn learns should pay: the longer, the more is explored."""
-
-    floor: float = 0.01
-    control: float = 0.10
-    holdout: float = 0.05
-    variants: int = 4
-    horizon: int = 8
-
-    def __post_init__(self) -> None:
-        if not 0 < self.floor <= self.control < 1 or not 0 < self.holdout < 1:
-            raise ValueError("Need 0 < floor <= control < 1 and 0 < holdout < 1.")
-        if self.control + self.variants * self.floor > 1:
-            raise ValueError(f"{self.variants} variants at {self.floor} and a control at {self.control} exceed 1.")
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Loop:
     """One flywheel. Same fields for every loop; a declaration is all that a new loop adds.
 
-    `made_by` says what answers a brief: a language model, or the policy itself where the decision is not text
-    (which offer, which price). `answer` is what an answer must look like, and `text_field` the field of it that a
-    unit meets. `reward` names the outcome that the loop learns from. Subjects that bring their variants need no
-    recipes.
+    A loop `on_command` turns only in homes that a command makes for it, never because nothing else was asked for.
     """
 
     name: str
     subjects: Subjects
-    unit: str
-    recipes: Recipes
+    generation: Generation
     answer: type[BaseModel]
-    text_field: str
-    guards: tuple[Guard, ...]
+    delivery: Delivery
     outcomes: tuple[Outcome, ...]
-    reward: str
+    reward: Reward
+    guards: tuple[Guard, ...] = ()
+    review: ByRisk = ByRisk()
     guardrails: tuple[Guardrail, ...] = ()
     costs: tuple[CostLimit, ...] = ()
-    review: ByRisk = ByRisk()
-    allocation: Allocation = Allocation()
-    briefs_per_subject: int = 2
-    made_by: Literal["model", "policy"] = "model"
+    feeds: tuple[Feed, ...] = ()
     owner: str = "team:growth"
+    on_command: bool = False
 
     def __post_init__(self) -> None:
         names = [outcome.name for outcome in self.outcomes]
-        for needed in (self.reward, *(guardrail.outcome for guardrail in self.guardrails)):
+        for needed in (*self.reward.weights, *(guardrail.outcome for guardrail in self.guardrails)):
             if needed not in names:
                 raise ValueError(f"Loop {self.name!r} uses outcome {needed!r}, but declares only {names}.")
-        if self.subjects.lives.until not in (None, *names):
+        if self.subjects.lives.until is not None and self.subjects.lives.until not in names:
             raise ValueError(
-                f"Subjects of {self.name!r} live until {self.subjects.lives.until!r}, but the loop declares only {names}."
+                f"Loop {self.name!r} lives until {self.subjects.lives.until!r}, but declares only {names}."
             )
-        if self.text_field not in self.answer.model_fields:
-            raise ValueError(f"{self.answer.__name__} has no field {self.text_field!r}.")
-        if self.recipes.folder is None and self.subjects.variants is None:
+        if missing := set(self.generation.columns) - set(self.subjects.facts):
+            raise ValueError(f"Loop {self.name!r} generates from {sorted(missing)}: name them among the facts.")
+        if unknown := set(self.generation.fields) - set(self.answer.model_fields):
+            raise ValueError(f"{self.answer.__name__} has no field {sorted(unknown)}, which the generation fills.")
+        if not self.generation.asks(self.answer) and not self.generation.fields:
             raise ValueError(
-                f"Loop {self.name!r} has no recipes, and its subjects bring no variants: nothing would compete."
+                f"Loop {self.name!r} generates nothing: no step fills a field, and none is left to a model."
             )
+        shown_fields(self.answer)
         if len({guard.name for guard in self.guards}) < len(self.guards):
             raise ValueError(f"Loop {self.name!r} names a guard twice.")
+        if any(feed.source == self.name for feed in self.feeds):
+            raise ValueError(f"Loop {self.name!r} feeds itself: its own turns reach it through its policy.")
+        self.delivery.fits(self)
+
+    def text_of(self, answer: Mapping[str, object]) -> str:
+        """The rendering of an answer: the fields that people meet."""
+        return rendered(self.answer, answer)

@@ -4,12 +4,16 @@ Here: what a logged test brings (its texts, its days, whether its traffic split 
 Not here: reading logs and drawing outcomes from them (worlds), the command (commands.replay).
 """
 
+from pathlib import Path
+from typing import Annotated
+
 from pydantic import BaseModel, Field
 
+from orchestration.delivery import SharedTraffic
+from orchestration.generation import Shown, given
 from orchestration.guards.fair_log import fair_log
-from orchestration.loops.declaration import Allocation, ByRisk, Loop, Outcome, Subjects, days
+from orchestration.loops.declaration import ByRisk, Loop, Outcome, Reward, Subjects, days
 from orchestration.loops.lives import between
-from orchestration.loops.recipes import Recipes
 
 NAME = "replay"
 MOST_VARIANTS = 20
@@ -19,10 +23,10 @@ LONGEST = 26  # turns ahead that sharing reckons with; each test says how many i
 class LoggedText(BaseModel):
     """A text that was tested once."""
 
-    text: str = Field(min_length=1)
+    text: Annotated[str, Shown()] = Field(min_length=1)
 
 
-def replay_loop() -> Loop:
+def declare(brand: Path | None = None) -> Loop:  # noqa: ARG001
     """The loop of logged tests."""
     return Loop(
         name=NAME,
@@ -30,17 +34,17 @@ def replay_loop() -> Loop:
             key="subject_id",
             facts=("test", "variants", "first_day", "end_day", "sample_ratio_p"),
             original="original",
-            category="category",
-            variants="variants",
+            pool="category",
             lives=between("first_day", "end_day"),
         ),
-        unit="visitor",
-        recipes=Recipes(),
+        generation=given("variants"),
         answer=LoggedText,
-        text_field="text",
         guards=(fair_log(),),
         review=ByRisk(flagged="publish", passed="publish"),
+        delivery=SharedTraffic(
+            unit="visitor", floor=0.02, control=0.02, holdout=0.05, variants=MOST_VARIANTS, horizon=LONGEST
+        ),
         outcomes=(Outcome("click", within=days(1)),),
-        reward="click",
-        allocation=Allocation(floor=0.02, control=0.02, holdout=0.05, variants=MOST_VARIANTS, horizon=LONGEST),
+        reward=Reward("click"),
+        on_command=True,
     )

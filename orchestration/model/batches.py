@@ -16,11 +16,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from orchestration.generation.calls import Request
 from orchestration.model.budget import Reservation
-from orchestration.model.calls import EndpointRefused, Request, Trouble
 from orchestration.model.endpoint import Endpoint, reply_in
 from orchestration.model.purchases import Purchases, Wish, order_of
 from orchestration.model.responses import Paid, Pending, Responses
+from orchestration.model.troubles import EndpointRefused, Trouble
 from orchestration.settings import Settings
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass
 
-from orchestration.model.calls import Trouble
+from orchestration.model.troubles import Trouble
 from orchestration.settings import Settings
 
 _MARKUP_TOKENS = 64  # a template's own system prompt, and the marks around a chat

@@ -12,10 +12,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from orchestration.model.calls import EndpointRefused, Request, Trouble
+from orchestration.generation.calls import Request
 from orchestration.model.endpoint import Endpoint
 from orchestration.model.replies import AnswerForm, Form, unwrapped
 from orchestration.model.responses import Paid, Responses
+from orchestration.model.troubles import EndpointRefused, Trouble
 from orchestration.settings import Settings
 
 log = logging.getLogger(__name__)

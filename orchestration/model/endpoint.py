@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from orchestration.model.calls import EndpointRefused, Trouble
 from orchestration.model.local_model import MODEL_NAME, local_servers
 from orchestration.model.responses import Responses
+from orchestration.model.troubles import EndpointRefused, Trouble
 from orchestration.settings import Settings
 
 if TYPE_CHECKING:

@@ -11,13 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from orchestration.generation.calls import Answer, Call, Request, call_id_of
 from orchestration.model.batches import Batches
-from orchestration.model.calls import Answer, Call, EndpointRefused, Request, Trouble, call_id_of
 from orchestration.model.capabilities import Capabilities
 from orchestration.model.endpoint import Endpoint
 from orchestration.model.purchases import Purchases, Wish, canonical
 from orchestration.model.replies import AnswerForm, Unreadable
 from orchestration.model.responses import Paid
+from orchestration.model.troubles import EndpointRefused, Trouble
 
 Progress = Callable[[int, int], None]
 

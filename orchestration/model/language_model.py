@@ -14,15 +14,16 @@ from typing import Any, TypeVar
 import dagster as dg
 from pydantic import BaseModel
 
+from orchestration.generation.calls import STATUSES, Answer, Call, Plan, Request
 from orchestration.model.batches import Batches
 from orchestration.model.budget import Prices
-from orchestration.model.calls import STATUSES, Answer, Call, EndpointRefused, Plan, Request, Trouble
 from orchestration.model.capabilities import PROBE_TOKENS, Capabilities, recalled, settled
 from orchestration.model.endpoint import Endpoint
 from orchestration.model.generation import Generation, Progress, grouped
 from orchestration.model.purchases import BYTES_PER_TOKEN, Purchases, Wish
 from orchestration.model.replies import AnswerForm
 from orchestration.model.responses import Paid, Responses
+from orchestration.model.troubles import EndpointRefused, Trouble
 from orchestration.settings import Settings
 
 __all__ = ["STATUSES", "Answer", "Call", "EndpointRefused", "LanguageModel", "LanguageModelResource", "Plan", "Request"]

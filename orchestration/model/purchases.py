@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from orchestration.generation.calls import Request
 from orchestration.model.budget import Budget, Prices, Reservation, worst_case
-from orchestration.model.calls import Request, Trouble
 from orchestration.model.endpoint import Endpoint, Reply
 from orchestration.model.responses import Order, Paid, Responses
+from orchestration.model.troubles import Trouble
 from orchestration.settings import Settings
 
 log = logging.getLogger(__name__)

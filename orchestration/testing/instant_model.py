@@ -15,7 +15,7 @@ from types import MappingProxyType
 
 from pydantic import BaseModel
 
-from orchestration.model.calls import Answer, Call, Request, call_id_of
+from orchestration.generation.calls import Answer, Call, Request, call_id_of
 
 _FACT = re.compile(r"^(\w+): (.+)$", re.MULTILINE)
 _BORROWED = 0.25

@@ -1,7 +1,7 @@
-"""The model's answers: a brief in, a candidate out, whatever happens on the way.
+"""The answers to a turn's briefs: a brief in, a candidate out, whatever happens on the way.
 
-Here: asking the model, and one row for each answer and each call.
-Not here: how the endpoint is spoken to (model.language_model) and what answers are worth (verdicts).
+Here: handing briefs to the generation, and one row for each answer and each call.
+Not here: how answers come about (generation, model) and what they are worth (verdicts).
 """
 
 import hashlib
@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from orchestration.generation.calls import Answer
+from orchestration.generation.pipeline import Draft, Workshop
+from orchestration.generation.tested import RunsTrials
 from orchestration.graph.assets.stage import POOL, is_released, of_loop, turn_output
-from orchestration.loops.declaration import Loop
-from orchestration.model.language_model import Answer, LanguageModel, Request
+from orchestration.graph.bound import BoundLoop
+from orchestration.model.language_model import LanguageModel
 from orchestration.tables import TABLES
 from orchestration.warehouse.duckdb_file import Warehouse
 
@@ -23,19 +26,20 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-def candidates_asset(loop: Loop, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+def candidates_asset(bound: BoundLoop) -> dg.AssetsDefinition:
     """`L/candidates` and `L/llm_calls`: one row per brief, and one per call made for it."""
+    loop = bound.loop
 
     @dg.multi_asset(
         name=f"{loop.name}_candidates",
-        partitions_def=partitions,
+        partitions_def=bound.partitions,
         pool=POOL,
-        ins={"briefs": of_loop(loop, "briefs")},
+        ins={"briefs": of_loop(loop, "briefs"), "subjects": of_loop(loop, "subjects")},
         outs={
             "candidates": turn_output(
                 "candidates",
                 loop=loop,
-                description="One row per brief: the model's parsed answer, or the status that says why there is none.",
+                description="One row per brief: the parsed answer, or the status that says why there is none.",
                 kinds=("openai", "polars"),
             ),
             "llm_calls": turn_output(
@@ -49,7 +53,9 @@ def candidates_asset(loop: Loop, partitions: dg.PartitionsDefinition) -> dg.Asse
     def candidates(
         context: dg.AssetExecutionContext,
         briefs: Any,
+        subjects: Any,
         model: dg.ResourceParam[LanguageModel],
+        trials: dg.ResourceParam[RunsTrials],
         warehouse: dg.ResourceParam[Warehouse],
     ) -> Any:
         turn = context.partition_key
@@ -57,38 +63,38 @@ def candidates_asset(loop: Loop, partitions: dg.PartitionsDefinition) -> dg.Asse
             yield dg.Output(None, "candidates")
             yield dg.Output(None, "llm_calls")
             return
-        if loop.subjects.variants:
-            given = [given_answer(brief, loop) for brief in briefs.to_dicts()]
-            yield dg.Output(candidate_rows(briefs, given), "candidates", metadata={"given": len(given)})
-            yield dg.Output(call_rows(turn, loop.name, given), "llm_calls")
-            return
-        requests = [request_of(brief) for brief in briefs.to_dicts()]
-        answers = model.answer_all(
-            requests,
-            loop.answer,
-            text_field=loop.text_field,
-            turn=turn,
-            loop=loop.name,
-            progress=lambda done, of: context.log.info(f"{done} of {of} answers"),
+        workshop = Workshop(
+            ask=lambda requests, answer, text_field: model.answer_all(
+                requests,
+                answer,
+                text_field=text_field,
+                turn=turn,
+                loop=loop.name,
+                progress=lambda done, of: context.log.info(f"{done} of {of} answers"),
+            ),
+            trials=trials,
+            tell=context.log.info,
         )
-        rows, calls = candidate_rows(briefs, answers), call_rows(turn, loop.name, answers)
+        asked = with_facts(briefs, subjects)
+        drafts = loop.delivery.tried(loop.generation.answers(asked, loop.answer, workshop), asked, workshop)
+        answers = [draft.answer for draft in drafts]
+        rows, calls = candidate_rows(briefs, drafts), call_rows(turn, loop.name, answers)
         by_status = dict(rows["status"].value_counts().sort("status").iter_rows())
         yield dg.Output(rows, "candidates", metadata={"by_status": dg.JsonMetadataValue(by_status)})
         yield dg.Output(
             calls,
             "llm_calls",
             metadata={
-                "model": model.name,
-                **model.capabilities,
+                **({"model": model.name, **model.capabilities} if len(calls) else {}),
                 "tokens": sum(calls["input_tokens"]) + sum(calls["output_tokens"]),
                 "cost_usd": float(calls["cost_usd"].sum()),
                 "cache_hits": int(calls["cache_hit"].sum()),
             },
         )
-        if requests and not by_status.get("ok"):
-            first = next(answer.error for answer in answers)
+        if answers and set(by_status) - {"escalated"} and not by_status.get("ok"):
+            first = next(answer.error for answer in answers if answer.status != "escalated")
             raise dg.Failure(
-                f"None of {len(requests)} briefs was answered; the first says: {first} "
+                f"None of {len(answers)} briefs was answered; the first says: {first} "
                 "Run the turn again once that is mended: answers that were paid for are kept.",
                 metadata={"by_status": dg.JsonMetadataValue(by_status)},
                 allow_retries=False,
@@ -97,29 +103,16 @@ def candidates_asset(loop: Loop, partitions: dg.PartitionsDefinition) -> dg.Asse
     return candidates
 
 
-def request_of(brief: dict[str, Any]) -> Request:
-    """A brief as the model resource takes it."""
-    return Request(
-        brief_id=brief["brief_id"],
-        messages=tuple(json.loads(brief["messages"])),
-        seed=brief["seed"],
-        max_tokens=brief["max_tokens"],
-        temperature=brief["temperature"],
-        prompt_name=brief["prompt_name"],
-        prompt_version=brief["prompt_version"],
-    )
+def with_facts(briefs: "pl.DataFrame", subjects: "pl.DataFrame") -> list[dict[str, Any]]:
+    """Briefs with the facts of their subjects."""
+    return briefs.join(subjects.select("subject_id", "facts"), on="subject_id", maintain_order="left").to_dicts()
 
 
-def given_answer(brief: dict[str, Any], loop: Loop) -> Answer:
-    """The text that a subject brought, as an answer that nobody had to be asked for."""
-    (message,) = json.loads(brief["messages"])
-    return Answer(brief["brief_id"], "ok", message["content"], {loop.text_field: message["content"]}, None, ())
-
-
-def candidate_rows(briefs: "pl.DataFrame", answers: Sequence[Answer]) -> "pl.DataFrame":
+def candidate_rows(briefs: "pl.DataFrame", drafts: Sequence[Draft]) -> "pl.DataFrame":
     """One row for each brief, in its order."""
     rows = []
-    for brief, answer in zip(briefs.to_dicts(), answers, strict=True):
+    for brief, draft in zip(briefs.to_dicts(), drafts, strict=True):
+        answer = draft.answer
         identity = f"{brief['brief_id']}\x1f{answer.status}\x1f{answer.text}"
         rows.append(
             {
@@ -128,9 +121,9 @@ def candidate_rows(briefs: "pl.DataFrame", answers: Sequence[Answer]) -> "pl.Dat
                 "status": answer.status,
                 "text": answer.text,
                 "answer": json.dumps(answer.answer, ensure_ascii=False) if answer.answer is not None else None,
+                "rounds": draft.rounds,
+                "results": None if draft.measured is None else json.dumps(dict(draft.measured), sort_keys=True),
                 "error": answer.error,
-                "rounds": 1,
-                "results": None,
                 "call_id": answer.calls[-1].call_id if answer.calls else None,
             }
         )

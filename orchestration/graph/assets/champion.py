@@ -9,21 +9,18 @@ from typing import Any
 import dagster as dg
 
 from orchestration.graph.assets.stage import MODEL_REGISTRY, is_released, key_of, turn_asset
-from orchestration.learning.policies.policy import Policy
-from orchestration.loops.declaration import Loop
-from orchestration.loops.recipes import recipes_by_format
+from orchestration.graph.bound import BoundLoop
 from orchestration.registry.tracking import Tracking, Training
-from orchestration.settings import Settings
 from orchestration.warehouse.duckdb_file import Warehouse
 
 
-def champion_asset(loop: Loop, settings: Settings, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+def champion_asset(bound: BoundLoop) -> dg.AssetsDefinition:
     """`L/champion`: closes the loop, since it depends on the registry that promotions write to."""
-    by_format = recipes_by_format(loop.recipes.for_languages(settings.languages))
+    loop = bound.loop
 
     @turn_asset(
         "champions",
-        partitions,
+        bound.partitions,
         loop=loop,
         name="champion",
         description="The policy that this turn obeys: what the turns before have taught, and promotions let through.",
@@ -47,7 +44,7 @@ def champion_asset(loop: Loop, settings: Settings, partitions: dg.PartitionsDefi
             return None
         registered = tracking.champion(loop.name)
         if registered is None:
-            first = Policy.first(by_format).to_json()
+            first = loop.delivery.first(bound.by_format).to_json()
             training = Training(context.partition_key, {"policy": "uniform over recipes"}, {}, {})
             registered = tracking.register(loop.name, first, training, evidence=None)
             tracking.set_champion(loop.name, registered.version)

@@ -11,7 +11,7 @@ from typing import Any
 
 import dagster as dg
 
-from orchestration.graph.assets.stage import OWNER, POOL, key_of
+from orchestration.graph.assets.stage import OWNER, POOL, key_of, stages_of
 from orchestration.loops.declaration import Loop
 from orchestration.tables import TABLES
 from orchestration.warehouse.dbt import THOROUGH, BuildFailedError, Dbt, NodeResult
@@ -22,7 +22,6 @@ from orchestration.warehouse.turn_tables import PREVIEW_ROWS, as_markdown
 GROUP = "kpis"
 SHARED = ("events", "exposures", "outcomes")
 CONTROL = ("outcome_definitions", "turn_scope")  # written by this step, so nothing to wait for
-ASSET_OF = {"champions": "champion"}  # where a stage is not named like its table
 
 Node = Mapping[str, Any]
 Result = dg.MaterializeResult | dg.AssetCheckResult
@@ -112,7 +111,7 @@ def _keys(parent: str, manifest: Node, loops: Sequence[Loop]) -> list[dg.AssetKe
         return []
     if table in SHARED:
         return [key_of(table, None)]
-    return [key_of(table, loop, ASSET_OF.get(table)) for loop in loops]
+    return stages_of(table, loops)
 
 
 def _tests_of(manifest: Node, models: Mapping[str, Node]) -> dict[str, tuple[Node, dg.AssetKey, str]]:
@@ -142,13 +141,14 @@ def _check(node: Node, key: dg.AssetKey, name: str) -> dg.AssetCheckSpec:
 
 def _outcomes(loop: Loop) -> list[dict[str, object]]:
     guardrails = {guardrail.outcome for guardrail in loop.guardrails}
+    weights = loop.reward.weights
     return [
         {
             "loop": loop.name,
             "outcome": outcome.name,
             "within_s": round(outcome.within.total_seconds()),
-            "weight": 1.0 if outcome.name == loop.reward else 0.0,
-            "is_reward": outcome.name == loop.reward,
+            "is_reward": outcome.name in weights,
+            "weight": weights.get(outcome.name, 0.0),
             "is_guardrail": outcome.name in guardrails,
             "has_value": outcome.has_value,
         }

@@ -12,13 +12,12 @@ import dagster as dg
 
 from orchestration.graph.assets.conditions import condition_checks, condition_results, conditions, harmed
 from orchestration.graph.assets.plots import momentum_plot
-from orchestration.graph.assets.stage import MODEL_REGISTRY, POOL, key_of, of_loop, turn_output
+from orchestration.graph.assets.stage import MODEL_REGISTRY, POOL, handed_over, key_of, of_loop, turn_output
+from orchestration.graph.bound import BoundLoop
 from orchestration.learning.proof.cuped import Moments, stratified_difference
 from orchestration.learning.proof.evidence import Decision, decide
-from orchestration.loops.declaration import Loop
 from orchestration.registry.champions import champion_in_force, predecessor, rolled_back_to
 from orchestration.registry.tracking import Tracking
-from orchestration.settings import Settings
 from orchestration.tables import TABLES
 from orchestration.warehouse.duckdb_file import Warehouse
 
@@ -32,13 +31,14 @@ MOMENTS = """
 MOMENTUM = "select * from marts.momentum where loop = $loop and turn <= $turn order by turn"
 
 
-def promotion_asset(loop: Loop, settings: Settings, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+def promotion_asset(bound: BoundLoop) -> dg.AssetsDefinition:
     """`L/promotion` and `L/promotion_conditions`; the registry hears of every decision, promoted or not."""
+    loop = bound.loop
     kinds = ("mlflow", "duckdb")
 
     @dg.multi_asset(
         name=f"{loop.name}_promotion",
-        partitions_def=partitions,
+        partitions_def=bound.partitions,
         pool=POOL,
         ins={"challenger": of_loop(loop, "challenger")},
         check_specs=condition_checks(loop),
@@ -46,6 +46,7 @@ def promotion_asset(loop: Loop, settings: Settings, partitions: dg.PartitionsDef
             key_of("comparisons", loop, "comparison"),
             dg.AssetKey("variant_readouts"),
             dg.AssetKey("variant_outcomes"),
+            dg.AssetKey("decision_readouts"),
             dg.AssetKey("momentum"),
             dg.AssetKey("pre_period_moments"),
         ],
@@ -76,7 +77,7 @@ def promotion_asset(loop: Loop, settings: Settings, partitions: dg.PartitionsDef
         (trained,) = challenger.to_dicts()
         before = predecessor(warehouse, loop.name, champion, turn)
         harm = harmed(warehouse, loop, turn, champion) if before else None
-        found = conditions(warehouse, tracking, loop, settings, turn, champion, trained["policy"])
+        found = conditions(warehouse, tracking, bound, turn, champion, trained["policy"])
         decision = decide(found)
         if harm:
             held = (harm, *(one for one in found if one.name != harm.name))
@@ -104,6 +105,14 @@ def promotion_asset(loop: Loop, settings: Settings, partitions: dg.PartitionsDef
             },
         )
         yield dg.Output(condition_rows(turn, loop.name, decision), "promotion_conditions")
+        context.log_event(
+            dg.AssetMaterialization(
+                handed_over(loop.name),
+                partition=turn,
+                description=f"What turn {turn} of {loop.name} has shown, for the loops that it feeds.",
+                tags={"dagster/data_version": f"{loop.name}/{turn}/{trained['policy_version']}"},
+            )
+        )
         if newest:
             context.log_event(
                 dg.AssetMaterialization(

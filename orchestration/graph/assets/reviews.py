@@ -5,11 +5,16 @@ Not here: landed decisions (landing) and what is released (releases).
 """
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from orchestration.generation.answers import AnswerInvalid, canonical, edited, text_field
+from orchestration.graph.assets.drafts import draft_of
 from orchestration.graph.assets.stage import is_released, of_loop, turn_asset
+from orchestration.graph.bound import BoundLoop
+from orchestration.guards.judging import judge
 from orchestration.loops.declaration import ByRisk, Loop
 from orchestration.tables import TABLES
 from orchestration.warehouse.duckdb_file import Warehouse
@@ -18,7 +23,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 DECIDED_BY_PEOPLE = """
-    select candidate_id, decision, text as edited, reason as person_reason
+    select candidate_id, decision, text as edited, edits, reason as person_reason
     from flywheel.landed_reviews where loop = $loop
     qualify row_number() over (partition by candidate_id order by decided_at desc, review_id) = 1
 """
@@ -33,14 +38,27 @@ WAITING_SINCE = """
       )
     order by all
 """
+WRITTEN_FROM = """
+    select c.candidate_id, b.language, b.fields, b.sources, s.facts, s.original, s.format
+    from flywheel.candidates as c
+    join flywheel.briefs as b on b.turn = c.turn and b.loop = c.loop and b.brief_id = c.brief_id
+    join flywheel.subjects as s on s.turn = c.turn and s.loop = c.loop and s.subject_id = c.subject_id
+    where c.loop = $loop and c.turn <= $turn
+      and c.candidate_id in (select candidate_id from flywheel.landed_reviews where loop = $loop and decision = 'edit')
+    qualify row_number() over (partition by c.candidate_id order by c.turn desc) = 1
+"""
+
+Objections = list[tuple[str, str]]
+"""What guards objected to: (decision, reason)."""
 
 
-def reviews_asset(loop: Loop, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+def reviews_asset(bound: BoundLoop) -> dg.AssetsDefinition:
     """`L/reviews`: one decision per candidate of this turn, and per older one that a person has decided on since."""
+    loop = bound.loop
 
     @turn_asset(
         "reviews",
-        partitions,
+        bound.partitions,
         loop=loop,
         description="Publish, wait, approve, edit, reject or block: who decided, and why.",
         kinds=("polars", "duckdb"),
@@ -55,9 +73,11 @@ def reviews_asset(loop: Loop, partitions: dg.PartitionsDefinition) -> dg.AssetsD
     ) -> Any:
         if is_released(context, warehouse, loop):
             return None
+        named = {"loop": loop.name, "turn": context.partition_key}
         people = warehouse.read(DECIDED_BY_PEOPLE, {"loop": loop.name})
-        older = warehouse.read(WAITING_SINCE, {"loop": loop.name, "turn": context.partition_key})
-        rows = review_rows(context.partition_key, candidates, verdicts, people, older, loop)
+        older = warehouse.read(WAITING_SINCE, named)
+        written_from = {row["candidate_id"]: row for row in warehouse.read(WRITTEN_FROM, named).to_dicts()}
+        rows = review_rows(context.partition_key, candidates, verdicts, people, older, loop, written_from)
         by_decision = dict(rows["decision"].value_counts().sort("decision").iter_rows())
         if by_decision.get("wait"):
             context.log.info(f"{by_decision['wait']} candidates wait for a person: `flywheel review list`.")
@@ -74,14 +94,16 @@ def review_rows(
     people: "pl.DataFrame",
     older: "pl.DataFrame",
     loop: Loop,
+    written_from: Mapping[str, Mapping[str, Any]],
 ) -> "pl.DataFrame":
-    """One row for each candidate with a text, and each of `older` that `people` have decided on.
+    """One row for each candidate with an answer, and each of `older` that `people` have decided on.
 
-    A person's word stands above the gate's, except that what a guard blocked never leaves.
+    A person's word stands above the gate's, except that what a guard blocks never leaves: an edit is judged by the same
+    guards. `written_from` holds, by candidate that was edited, what its brief allowed it to say.
     """
     from datetime import date
 
-    judged: dict[str, list[tuple[str, str]]] = {}
+    judged: dict[str, Objections] = {}
     for candidate_id, guard, decision, reason in verdicts.select(
         "candidate_id", "guard", "decision", "reason"
     ).iter_rows():
@@ -89,50 +111,64 @@ def review_rows(
             judged.setdefault(candidate_id, []).append((decision, f"{guard}: {reason}"))
     by_person = {row["candidate_id"]: row for row in people.to_dicts()}
     rows = []
-    for candidate in candidates.to_dicts():
-        if candidate["text"] is None:
-            continue
-        objections = judged.get(candidate["candidate_id"], [])
+    for candidate, objections in (
+        *((one, judged.get(one["candidate_id"], [])) for one in candidates.to_dicts() if one["text"] is not None),
+        *((one, [("flag", "")]) for one in older.to_dicts() if one["candidate_id"] in by_person),
+    ):
         person = by_person.get(candidate["candidate_id"])
-        rows.append(_review(turn, candidate, *decided(objections, person, loop.review), person))
-    for candidate in older.to_dicts():
-        if person := by_person.get(candidate["candidate_id"]):
-            rows.append(_review(turn, candidate, *decided([("flag", "")], person, loop.review), person))
-    for row in rows:
-        row["turn"] = date.fromisoformat(turn)
+        answer = json.loads(candidate["answer"])
+        if person is not None and person["decision"] == "edit" and not blocked(objections):
+            answer, objections = _edited(candidate, person, loop, written_from)
+        decision, by, reason = decided(objections, person, loop.review)
+        rows.append(
+            {
+                "turn": date.fromisoformat(turn),
+                **{name: candidate[name] for name in ("loop", "candidate_id", "subject_id", "recipe_id")},
+                "decision": decision,
+                "decided_by": by,
+                "text": loop.text_of(answer),
+                "answer": canonical(answer),
+                "reason": reason,
+            }
+        )
     return TABLES["reviews"].frame(rows)
 
 
-def decided(objections: list[tuple[str, str]], person: dict[str, Any] | None, rule: ByRisk) -> tuple[str, str, str]:
-    """(decision, decided by, reason) from the guards' objections (decision, reason), a person's word and the rule."""
+def blocked(objections: Objections) -> bool:
+    return any(decision == "block" for decision, _ in objections)
+
+
+def decided(objections: Objections, person: Mapping[str, Any] | None, rule: ByRisk) -> tuple[str, str, str]:
+    """(decision, decided by, reason) from the guards' objections, a person's word and the rule."""
     reasons = "; ".join(reason for _, reason in objections)
-    if any(decision == "block" for decision, _ in objections):
+    if blocked(objections):
         return "block", "gate", reasons
     if person is not None:
         return person["decision"], "person", person["person_reason"] or reasons
     asked = rule.flagged if objections else rule.passed
-    return (
-        ("wait", "gate", reasons or "every candidate of this loop is reviewed")
-        if asked == "person"
-        else (
-            "publish",
-            "gate",
-            reasons or "passed every guard",
-        )
-    )
+    if asked == "person":
+        return "wait", "gate", reasons or "every candidate of this loop is reviewed"
+    return "publish", "gate", reasons or "passed every guard"
 
 
-def _review(
-    turn: str, candidate: dict[str, Any], decision: str, by: str, reason: str, person: dict[str, Any] | None
-) -> dict[str, Any]:
-    edited = person["edited"] if person and decision == "edit" else None
-    answer = json.dumps({"text": edited}, ensure_ascii=False) if edited else candidate["answer"]
-    return {
-        "turn": turn,
-        **{name: candidate[name] for name in ("loop", "candidate_id", "subject_id", "recipe_id")},
-        "decision": decision,
-        "decided_by": by,
-        "text": edited or candidate["text"],
-        "answer": answer,
-        "reason": reason,
-    }
+def edits_of(person: Mapping[str, Any], loop: Loop) -> dict[str, Any]:
+    """The fields that a person changed: those named, and the text for the first field that people meet."""
+    named = dict(json.loads(person["edits"] or "{}"))
+    return {**({text_field(loop.answer): person["edited"]} if person["edited"] else {}), **named}
+
+
+def _edited(
+    candidate: Mapping[str, Any],
+    person: Mapping[str, Any],
+    loop: Loop,
+    written_from: Mapping[str, Mapping[str, Any]],
+) -> tuple[dict[str, Any], Objections]:
+    """A person's answer, and what the guards object to in it; a flag is what the person has just decided on."""
+    before = json.loads(candidate["answer"])
+    try:
+        answer = edited(loop.answer, before, edits_of(person, loop))
+    except AnswerInvalid as fault:
+        return before, [("block", f"edit: {fault}")]
+    row = written_from[candidate["candidate_id"]]
+    verdicts = judge(draft_of(row, canonical(answer), loop), loop.guards)
+    return answer, [(one.decision, f"{one.guard}: {one.reason}") for one in verdicts if one.decision != "pass"]

@@ -5,7 +5,7 @@ Not here: what any stage computes (its own module).
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -15,7 +15,11 @@ from orchestration.tables import TABLES
 from orchestration.warehouse.duckdb_file import Warehouse
 from orchestration.warehouse.turn_tables import column_schema
 
+if TYPE_CHECKING:
+    import polars as pl
+
 OWNER = "team:growth"
+ASSET_OF = {"champions": "champion", "challengers": "challenger", "comparisons": "comparison"}
 MODEL_REGISTRY = dg.AssetKey("model_registry")
 
 
@@ -81,15 +85,54 @@ def of_loop(loop: Loop, stage: str, **options: Any) -> dg.AssetIn:
     return dg.AssetIn(key=[loop.name, stage], **options)
 
 
+def handed_over(loop: str) -> dg.AssetKey:
+    """What a loop hands to those that it feeds: an external asset, since two loops may feed each other, and assets may
+    form no cycle."""
+    return dg.AssetKey([loop, "handed_over"])
+
+
+def stages_of(table: str, loops: Sequence[Loop]) -> list[dg.AssetKey]:
+    """The stages that fill `table`: of every loop, or of those whose way of delivery keeps such rows."""
+    filled = [
+        key_of(table, loop, stage)
+        for loop in loops
+        for stage, filled_table in loop.delivery.outputs.items()
+        if filled_table == table
+    ]
+    delivered = {kept for loop in loops for kept in loop.delivery.outputs.values()} | {
+        "releases",
+        "decisions",
+        "results",
+    }
+    return filled if table in delivered else [key_of(table, loop, ASSET_OF.get(table)) for loop in loops]
+
+
 def is_released(context: dg.AssetExecutionContext, warehouse: Warehouse, loop: Loop) -> bool:
     """Whether the turn is released: a release is a fact, and what led to it stays. Says so in the log.
 
     An asset that finds it so returns None, which leaves the rows of its partition untouched.
     """
     turn = context.partition_key
-    released = warehouse.read(
-        "select count(*) from flywheel.releases where turn = ? and loop = ?", [turn, loop.name]
-    ).item()
-    if released:
+    if was_released(warehouse, loop, turn):
         context.log.info(f"Turn {turn} of {loop.name} is released already: nothing is regenerated, all rows stay.")
-    return bool(released)
+        return True
+    return False
+
+
+def was_released(warehouse: Warehouse, loop: Loop, turn: str) -> bool:
+    """Whether the way of delivery keeps rows of the turn."""
+    table = TABLES[loop.delivery.outputs["releases"]].qualified
+    counted = warehouse.read(
+        f"select count(*) from {table} where turn = $turn and loop = $loop", {"turn": turn, "loop": loop.name}
+    )
+    return bool(counted.item())
+
+
+def read_all(warehouse: Warehouse, statements: Mapping[str, str], **values: Any) -> dict[str, "pl.DataFrame"]:
+    """The rows of each statement by its name; a statement gets those of the values that it names."""
+    return {name: warehouse.read(sql, named_in(sql, values)) for name, sql in statements.items()}
+
+
+def named_in(sql: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the values that a statement names as `$name`: a warehouse refuses others."""
+    return {name: value for name, value in values.items() if f"${name}" in sql}

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from orchestration.graph.assets.stage import is_released, turn_asset
+from orchestration.graph.assets.stage import handed_over, is_released, turn_asset
+from orchestration.graph.bound import BoundLoop
 from orchestration.learning.traffic.rotation import Rotation, rotation
 from orchestration.loops.declaration import Loop
-from orchestration.settings import Settings
+from orchestration.loops.feeds import with_fed_facts
 from orchestration.tables import TABLES
 from orchestration.turns import Turn
 from orchestration.warehouse.duckdb_file import Warehouse
@@ -80,6 +81,9 @@ ALIVE = """
 """
 
 
+FED = "select * from flywheel.evidence where loop = $loop and turn = $turn order by subject_id, variant_id"
+
+
 def alive_subjects(warehouse: Warehouse, loop: Loop, turn: str) -> "pl.DataFrame":
     """Who is alive in a turn, in the order they landed: columns as ALIVE says."""
     return warehouse.read(ALIVE, alive_parameters(loop, turn))
@@ -121,29 +125,49 @@ def _path(fact: str | None) -> str | None:
     return None if fact is None else '$."' + fact.replace('"', '\\"') + '"'
 
 
-def subjects_asset(loop: Loop, settings: Settings, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+def subjects_asset(bound: BoundLoop) -> dg.AssetsDefinition:
     """`L/subjects`: those alive, up to FLYWHEEL_SUBJECTS_PER_TURN in rotation, each with its newest facts."""
+    loop = bound.loop
 
     @turn_asset(
         "subjects",
-        partitions,
+        bound.partitions,
         loop=loop,
-        description="What this turn generates for, with the facts in force.",
+        description="What this turn generates for, with the facts in force and those that other loops hand over.",
         kinds=("duckdb",),
-        deps=[dg.AssetKey(["landing", "subjects"])],
+        deps=[
+            dg.AssetKey(["landing", "subjects"]),
+            *(
+                dg.AssetDep(
+                    handed_over(feed.source),
+                    partition_mapping=dg.TimeWindowPartitionMapping(start_offset=-1, end_offset=-1),
+                )
+                for feed in bound.feeds
+            ),
+        ],
     )
     def subjects(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> Any:
         if is_released(context, warehouse, loop):
             return None
-        turn = Turn.of(context.partition_key, settings)
+        turn = Turn.of(context.partition_key, bound)
         alive = alive_subjects(warehouse, loop, turn.key)
         if alive.is_empty():
             raise dg.Failure(nobody(warehouse, loop, turn.key), allow_retries=False)
-        chosen = whose_turn(alive, turn, settings.subjects_per_turn)
+        chosen = whose_turn(alive, turn, bound.subjects_per_turn)
         context.log.info(chosen.message)
         context.add_output_metadata({"waiting": len(chosen.waiting), "longest_wait_turns": chosen.longest})
-        return as_subjects(alive, chosen.taken)
+        return fed(as_subjects(alive, chosen.taken), bound, warehouse, turn)
 
+    return subjects
+
+
+def fed(subjects: "pl.DataFrame", bound: BoundLoop, warehouse: Warehouse, turn: Turn) -> "pl.DataFrame":
+    """The subjects with what other loops' turn t-1 hands over among their facts."""
+    before = turn.previous().key
+    for feed in bound.feeds:
+        evidence = warehouse.read(FED, {"loop": feed.source, "turn": before})
+        if not evidence.is_empty():
+            subjects = with_fed_facts(subjects, feed.fact, feed.gather(evidence))
     return subjects
 
 

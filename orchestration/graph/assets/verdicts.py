@@ -1,17 +1,17 @@
 """What the guards say of each candidate.
 
-Here: laying out drafts and keeping every verdict with its reason.
-Not here: the guards themselves (guards) and what follows from a verdict (reviews).
+Here: keeping every verdict with its reason.
+Not here: laying out what a guard sees (drafts), the guards themselves (guards), what follows from a verdict (reviews).
 """
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from orchestration.graph.assets.drafts import draft_of
 from orchestration.graph.assets.stage import is_released, of_loop, turn_asset
+from orchestration.graph.bound import BoundLoop
 from orchestration.guards.judging import judge
-from orchestration.guards.verdict import Draft
 from orchestration.loops.declaration import Loop
 from orchestration.tables import TABLES
 from orchestration.warehouse.duckdb_file import Warehouse
@@ -19,19 +19,28 @@ from orchestration.warehouse.duckdb_file import Warehouse
 if TYPE_CHECKING:
     import polars as pl
 
-IN_FORCE_BEFORE = """
-    select distinct subject_id, text from flywheel.releases
-    where loop = $loop and turn < $turn and not is_control
-    order by all
-"""
+IN_FORCE_BEFORE = {
+    "releases": """
+        select distinct subject_id, text from flywheel.releases
+        where loop = $loop and turn < $turn and not is_control
+        order by all
+    """,
+    "decisions": """
+        select distinct subject_id, text from flywheel.decisions
+        where loop = $loop and turn < $turn and delivered
+        order by all
+    """,
+}
+"""Texts that a subject had earlier, by the table that a way of delivery keeps."""
 
 
-def verdicts_asset(loop: Loop, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
-    """`L/verdicts`: every guard's judgement of every candidate that has a text."""
+def verdicts_asset(bound: BoundLoop) -> dg.AssetsDefinition:
+    """`L/verdicts`: every guard's judgement of every candidate that has an answer."""
+    loop = bound.loop
 
     @turn_asset(
         "verdicts",
-        partitions,
+        bound.partitions,
         loop=loop,
         description="Pass, flag or block, with the reason: one row per candidate and guard.",
         kinds=("polars", "duckdb"),
@@ -50,7 +59,8 @@ def verdicts_asset(loop: Loop, partitions: dg.PartitionsDefinition) -> dg.Assets
     ) -> Any:
         if is_released(context, warehouse, loop):
             return None
-        before = warehouse.read(IN_FORCE_BEFORE, {"loop": loop.name, "turn": context.partition_key})
+        named = {"loop": loop.name, "turn": context.partition_key}
+        before = warehouse.read(IN_FORCE_BEFORE[loop.delivery.outputs["releases"]], named)
         rows = verdict_rows(candidates, briefs, subjects, before, loop)
         counted = rows.group_by("guard", "decision").len().sort("guard", "decision")
         context.add_output_metadata(
@@ -66,7 +76,7 @@ def verdicts_asset(loop: Loop, partitions: dg.PartitionsDefinition) -> dg.Assets
 def verdict_rows(
     candidates: "pl.DataFrame", briefs: "pl.DataFrame", subjects: "pl.DataFrame", before: "pl.DataFrame", loop: Loop
 ) -> "pl.DataFrame":
-    """One row for each candidate with a text and each guard.
+    """One row for each candidate with an answer and each guard.
 
     `before` (subject_id, text) is what was released earlier; a draft is also held against the subject's drafts
     that stand before it in this turn, so of two that are alike the second is caught.
@@ -76,23 +86,15 @@ def verdict_rows(
     others: dict[str, list[str]] = {}
     for subject_id, text in before.select("subject_id", "text").iter_rows():
         others.setdefault(subject_id, []).append(text)
-    drafts = (
+    answered = (
         candidates.filter(pl.col("text").is_not_null())
-        .join(briefs.select("brief_id", "language"), on="brief_id", maintain_order="left")
+        .join(briefs.select("brief_id", "language", "fields", "sources"), on="brief_id", maintain_order="left")
         .join(subjects.select("subject_id", "facts", "original", "format"), on="subject_id", maintain_order="left")
     )
     rows: list[dict[str, object]] = []
-    for row in drafts.to_dicts():
+    for row in answered.to_dicts():
         known = others.setdefault(row["subject_id"], [])
-        draft = Draft(
-            text=row["text"],
-            facts=json.loads(row["facts"]),
-            original=row["original"],
-            language=row["language"],
-            format=row["format"],
-            others=tuple(known),
-            answer=json.loads(row["answer"]),
-        )
+        draft = draft_of(row, row["answer"], loop, others=tuple(known))
         known.append(row["text"])
         rows.extend(
             {

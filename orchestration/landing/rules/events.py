@@ -73,7 +73,7 @@ def declared(loops: Mapping[str, Loop], window: Window) -> list[Statement]:
             {
                 "loops": [loop.name for loop in named],
                 "salts": [f"{holdout_salt(loop.name)}:" for loop in named],
-                "below": [held_out_below(loop.allocation.holdout) for loop in named],
+                "below": [held_out_below(loop.delivery.holdout) for loop in named],
                 "reach": [window.reach(loop) for loop in named],
             },
         ),

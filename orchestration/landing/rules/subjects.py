@@ -36,7 +36,7 @@ def decided(
             return column
         return f"case when {column} is not null then {pseudonym(column)} end"
 
-    named = [subjects.key, subjects.original, subjects.category, *([subjects.format] if subjects.format else [])]
+    named = [subjects.key, subjects.original, subjects.pool, *([subjects.format] if subjects.format else [])]
     empty = " ".join(
         f"when coalesce(trim({quoted(name)}), '') = '' then {literal(f'missing:{name}')}" for name in named
     )
@@ -54,7 +54,7 @@ def decided(
             select *, left(sha256(json_array(subject_id, format, category, original, facts)::varchar), 32) as version
             from (
                 select _line, coalesce(_problem, case {empty} {long} end) as problem,
-                    {value(subjects.key)} as subject_id, {form} as format, {value(subjects.category)} as category,
+                    {value(subjects.key)} as subject_id, {form} as format, {value(subjects.pool)} as category,
                     {value(subjects.original)} as original, json_object({facts})::varchar as facts
                 from arrived
             )""",

@@ -8,7 +8,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
+from orchestration.learning.policies.choice import ChoicePolicy
+from orchestration.learning.policies.contextual import ContextualPolicy
 from orchestration.learning.policies.exemplars import Exemplar
+from orchestration.learning.policies.prices import PricePolicy
 from orchestration.learning.policies.recipe_policy import RecipePolicy, initial_policy
 from orchestration.learning.policies.variant_prior import VariantPrior
 from orchestration.learning.texts.reward_model import RewardModel
@@ -16,9 +19,9 @@ from orchestration.learning.texts.reward_model import RewardModel
 
 @dataclass(frozen=True)
 class Policy:
-    """Beliefs about recipes, a reward model of texts, the winners of each recipe, and what predictions are worth."""
+    """What chooses, a reward model of texts, the winners of each recipe, and what predictions are worth."""
 
-    recipes: RecipePolicy
+    choice: ChoicePolicy
     reward_model: RewardModel = RewardModel()
     exemplars: Mapping[str, Sequence[Exemplar]] = field(default_factory=dict)
     variant_prior: VariantPrior = VariantPrior()
@@ -29,13 +32,15 @@ class Policy:
         return cls(initial_policy([recipe for of in by_format.values() for recipe in of], by_format))
 
     def covering(self, by_format: Mapping[str, Sequence[str]]) -> "Policy":
-        """This policy for the recipes there are now."""
-        return replace(self, recipes=self.recipes.covering(by_format))
+        """This policy for the recipes there are now; a policy that learns of parts needs no telling."""
+        if not isinstance(self.choice, RecipePolicy):
+            return self
+        return replace(self, choice=self.choice.covering(by_format))
 
     def to_json(self) -> str:
         return json.dumps(
             {
-                "recipes": json.loads(self.recipes.to_json()),
+                "recipes": json.loads(self.choice.to_json()),
                 "reward_model": json.loads(self.reward_model.to_json()),
                 "exemplars": {recipe: [asdict(one) for one in of] for recipe, of in self.exemplars.items()},
                 "variant_prior": json.loads(self.variant_prior.to_json()),
@@ -47,8 +52,21 @@ class Policy:
     def from_json(cls, text: str) -> "Policy":
         values = json.loads(text)
         return cls(
-            RecipePolicy.from_json(json.dumps(values["recipes"])),
+            _choice(json.dumps(values["recipes"]), values["recipes"].get("kind")),
             RewardModel.from_json(json.dumps(values["reward_model"])),
             {recipe: tuple(Exemplar(**one) for one in of) for recipe, of in values["exemplars"].items()},
             VariantPrior.from_json(json.dumps(values["variant_prior"])),
         )
+
+
+_KINDS: Mapping[str, type] = {"contextual": ContextualPolicy, "prices": PricePolicy}
+
+
+def _choice(text: str, kind: str | None) -> ChoicePolicy:
+    """What chooses, as its kind is read; beliefs about recipes name none."""
+    if kind is not None and kind not in _KINDS:
+        raise ValueError(
+            f"A policy of kind {kind!r} is not known here; known are {sorted(_KINDS)}: update this program."
+        )
+    read = RecipePolicy.from_json if kind is None else _KINDS[kind].from_json
+    return read(text)

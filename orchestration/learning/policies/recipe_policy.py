@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from orchestration.assignment import point
+from orchestration.learning.policies.choice import Context
+from orchestration.learning.policies.drawing import draw
 from orchestration.learning.policies.recipe_effects import Spreads, estimate_effects
 from orchestration.learning.texts.log_rates import dispersion
 
@@ -76,16 +77,17 @@ class RecipePolicy:
         belief = self.belief(category, recipe_id)
         return belief.mean, float(np.hypot(belief.sd, self.spreads.text))
 
-    def probabilities(self, category: str, format: str) -> dict[str, float]:
-        """Probability of each recipe of the format to be chosen when one is: that it is the best, evened out.
+    def probabilities(self, context: Context) -> dict[str, float]:
+        """Probability of each recipe of the context's format to be chosen when one is: that it is the best, evened out.
 
         Thompson's rule in closed form: P(best) of independent normals by quadrature over 512 quantiles, mixed with
         `exploration` of even choice. Sums to 1; every recipe has at least exploration / number of recipes.
         """
-        recipes = self.by_format.get(format, ())
+        recipes = self.by_format.get(context.format, ())
         if not recipes:
-            raise ValueError(f"No recipe writes {format!r}; there are {sorted(self.by_format)}. Add a recipe file.")
-        beliefs = [self.belief(category, recipe) for recipe in recipes]
+            known = sorted(self.by_format)
+            raise ValueError(f"No recipe writes {context.format!r}; there are {known}. Add a recipe file.")
+        beliefs = [self.belief(context.pool, recipe) for recipe in recipes]
         best = probability_best(
             np.array([belief.mean for belief in beliefs]), np.array([belief.choice_sd for belief in beliefs])
         )
@@ -100,12 +102,7 @@ class RecipePolicy:
         Systematic sampling (Madow 1949) from a point that is a hash of seed, turn and subject: the same call gives
         the same answer, and over subjects a recipe is included as often as its propensity says.
         """
-        probabilities = self.probabilities(category, format)
-        salt = f"{seed}:{turn}:{subject_id}"
-        order = sorted(probabilities, key=lambda recipe: point(f"order:{salt}", recipe))
-        inclusion = inclusion_probabilities(np.array([probabilities[recipe] for recipe in order]), k)
-        picked = systematic_sample(inclusion, point(f"recipes:{seed}:{turn}", subject_id))
-        return [(order[index], float(inclusion[index])) for index in picked]
+        return draw(self.probabilities(Context(pool=category, format=format)), subject_id, turn, k, seed)
 
     def covering(self, by_format: Mapping[str, Sequence[str]]) -> "RecipePolicy":
         """This policy for the recipes there are now: new ones start from what recipes do in general."""
@@ -227,29 +224,6 @@ def probability_best(mean: np.ndarray, sd: np.ndarray) -> np.ndarray:
     below[np.arange(len(mean)), np.arange(len(mean))] = 1.0
     best = below.prod(axis=1).mean(axis=1)
     return best / best.sum()
-
-
-def inclusion_probabilities(probabilities: np.ndarray, k: int) -> np.ndarray:
-    """Inclusion probabilities (n,) of a sample of `k`, proportional to `probabilities` where below 1; sum min(k, n)."""
-    size = len(probabilities)
-    if k >= size:
-        return np.ones(size)
-    certain = np.zeros(size, dtype=bool)
-    while True:
-        left = np.where(certain, 0.0, probabilities)
-        inclusion = np.where(certain, 1.0, (k - certain.sum()) * left / left.sum())
-        above = (inclusion > 1) & ~certain
-        if not above.any():
-            return inclusion
-        certain |= above
-
-
-def systematic_sample(inclusion: np.ndarray, start: float) -> list[int]:
-    """Indices drawn at `start`, `start` + 1, ... along the cumulated inclusion probabilities; `start` in [0, 1)."""
-    edges = np.cumsum(inclusion)
-    size = round(float(edges[-1]))
-    edges[-1] = size  # what rounding took from the last interval
-    return np.searchsorted(edges, start + np.arange(size), side="right").tolist()
 
 
 def _beliefs(

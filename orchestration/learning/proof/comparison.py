@@ -19,6 +19,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from orchestration.learning.policies.choice import Context
 from orchestration.learning.policies.recipe_outcomes import fit_outcomes
 from orchestration.learning.proof.paired_estimate import Increment, PairedEstimate, accumulate
 
@@ -28,7 +29,7 @@ Floats = NDArray[np.float64]
 class Policy(Protocol):
     """What chooses a recipe for a subject."""
 
-    def probabilities(self, category: str, format: str) -> Mapping[str, float]:
+    def probabilities(self, context: Context) -> Mapping[str, float]:
         """Probability of each recipe, keyed by recipe_id, for one brief; scaled to sum to 1 here."""
         ...
 
@@ -199,8 +200,8 @@ def _choices(
         keys.append(key)
         if key not in cells:
             cells[key] = (
-                fitted[key[0]].probabilities(category, form),
-                champion.probabilities(category, form),
+                fitted[key[0]].probabilities(Context(pool=category, format=form)),
+                champion.probabilities(Context(pool=category, format=form)),
             )
     recipes = sorted({recipe for pair in cells.values() for one in pair for recipe in one} | set(drawn))
     rows = {

@@ -19,6 +19,25 @@ _POWERS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 _LENGTHS = (1, 2)  # batches that a candidate is held for: longer ones were worth no more, and cost as much
 
 
+@dataclass(frozen=True, kw_only=True)
+class Allocation:
+    """How traffic is shared. `floor` is the least share of any variant, `control` that of the original,
+    `holdout` the share of units that always get the original, `variants` the most competing with it. `horizon` is
+    the number of turns, this one included, in which what a turn learns should pay: the longer, the more is explored."""
+
+    floor: float = 0.01
+    control: float = 0.10
+    holdout: float = 0.05
+    variants: int = 4
+    horizon: int = 8
+
+    def __post_init__(self) -> None:
+        if not 0 < self.floor <= self.control < 1 or not 0 < self.holdout < 1:
+            raise ValueError("Need 0 < floor <= control < 1 and 0 < holdout < 1.")
+        if self.control + self.variants * self.floor > 1:
+            raise ValueError(f"{self.variants} variants at {self.floor} and a control at {self.control} exceed 1.")
+
+
 @dataclass(frozen=True)
 class Posterior:
     """Normal posterior of log rates: mean (s, k) and covariance (s, k, k); absent arms have mean -inf and no spread."""

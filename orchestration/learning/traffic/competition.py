@@ -1,10 +1,9 @@
 """Who competes for a subject's traffic, and with what share.
 
-Here: gathering the texts that may be released, their priors and records, and each one's share.
-Not here: the mathematics of shares (allocation), who approved a text (graph.assets.reviews), the row of a release.
+Here: the priors and records of the texts that may be released, and each one's share.
+Not here: the mathematics of shares (allocation), which texts those are (delivery.arms), the row of a release.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -13,55 +12,12 @@ import numpy as np
 from orchestration.learning.policies.policy import Policy
 from orchestration.learning.policies.training import predictions
 from orchestration.learning.texts.text_features import text_features
-from orchestration.learning.traffic.allocation import Posterior, allocate_all, posterior
-from orchestration.loops.declaration import Allocation
+from orchestration.learning.traffic.allocation import Allocation, Posterior, allocate_all, posterior
 
 if TYPE_CHECKING:
     import polars as pl
 
-PUBLISHABLE = ("publish", "approve", "edit")
 UNITS_AHEAD = 500.0  # units a subject is expected to meet in a turn, before there has been one
-
-
-def variant_identity(loop: str, subject_id: str, text: str) -> str:
-    """The same text for the same subject is the same variant, in whichever turn it is released."""
-    return hashlib.sha256(f"{loop}\x1f{subject_id}\x1f{text}".encode()).hexdigest()[:20]
-
-
-def arms_of(
-    subjects: "pl.DataFrame", reviews: "pl.DataFrame", last_release: "pl.DataFrame", loop: str
-) -> "pl.DataFrame":
-    """What may compete: one row for each subject and different text, the control first, then carried-over, then new.
-
-    A text that is the original's, or is there already, is not there twice. `subjects` may say in `turns_left` for how
-    many turns a subject is in force, this one included.
-    """
-    import polars as pl
-
-    known = subjects.select("subject_id", "category", "format", *({"turns_left"} & set(subjects.columns)))
-    control = subjects.select(
-        "subject_id", text="original", candidate_id=pl.lit(None, pl.String), recipe_id=pl.lit(None, pl.String)
-    )
-    fresh = reviews.filter(pl.col("decision").is_in(PUBLISHABLE)).select(control.columns)
-    texts = pl.concat(
-        [
-            control.with_columns(rank=0),
-            last_release.select(control.columns).with_columns(rank=1),
-            fresh.with_columns(rank=2),
-        ]
-    )
-    return (
-        texts.join(known, on="subject_id", how="inner", maintain_order="left")
-        .with_columns(pl.col("text").str.strip_chars())
-        .unique(["subject_id", "text"], keep="first", maintain_order=True)
-        .with_columns(
-            is_control=pl.col("rank") == 0,
-            variant_id=pl.struct("subject_id", "text").map_elements(
-                lambda row: variant_identity(loop, row["subject_id"], row["text"]), return_dtype=pl.String
-            ),
-        )
-        .sort("subject_id", "rank", "variant_id", maintain_order=True)
-    )
 
 
 def allocated(
@@ -87,7 +43,7 @@ def allocated(
         rows["category"].to_list(),
         rows["recipe_id"].to_list(),
         policy.reward_model.predict(embed(texts), text_features(texts)),
-        policy.recipes,
+        policy.choice,
     )
     rows = rows.with_columns(prior=pl.Series(policy.variant_prior.mean(guesses)))
     grid = _Grid.of(rows)

@@ -19,8 +19,8 @@ import polars as pl
 from orchestration.learning.policies.policy import Policy
 from orchestration.learning.proof.leakage import near_identical_pairs
 from orchestration.learning.proof.paired_estimate import Increment
+from orchestration.learning.traffic.allocation import Allocation
 from orchestration.learning.traffic.competition import allocated
-from orchestration.loops.declaration import Allocation
 
 Embed = Callable[[Sequence[str]], np.ndarray]
 NOTHING_MET = pl.DataFrame(

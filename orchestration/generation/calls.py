@@ -1,7 +1,7 @@
 """What goes to the language model and what comes back, as values.
 
-Here: a request, the calls made for it, the answer with its status, and the errors that a caller may meet.
-Not here: how a call is made (endpoint), kept (responses) or read (replies).
+Here: a request, the calls made for it, and the answer with its status.
+Not here: how a call is made, kept or read (model).
 """
 
 import hashlib
@@ -22,6 +22,7 @@ STATUSES: Mapping[str, str] = MappingProxyType(
         "server_error": "The endpoint still answered 5xx, or no chat completion, after the last retry.",
         "connection_error": "The endpoint could not be reached, or hung up, on every try.",
         "rejected": "The endpoint found this one request invalid, such as a prompt that is too long.",
+        "escalated": "Nobody was asked: the subject goes to a person, for the reason that stands with it.",
         "deferred": "Not sent: the budget has no room for it, or its batch is still running.",
     }
 )
@@ -92,33 +93,6 @@ class Plan:
     output_tokens: int
     usd: float
     worst_usd: float
-
-
-class EndpointRefused(RuntimeError):
-    """The endpoint is set up wrongly, so that every call would fail alike. The message names the remedy, `code` is the
-    HTTP status that said so, if one did."""
-
-    def __init__(self, message: str, code: int | None = None) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-class Trouble(Exception):
-    """Why one call has no reply: a status, and the reason in a sentence.
-
-    `lasting` says that the next call would fail alike, `parameter` which parameter of the request was refused.
-    `called_at` and `latency_s` are there when a call was made.
-    """
-
-    called_at: datetime | None = None
-    latency_s: float = 0.0
-
-    def __init__(self, status: str, sentence: str, *, lasting: bool = False, parameter: str | None = None) -> None:
-        super().__init__(sentence)
-        self.status = status
-        self.sentence = sentence
-        self.lasting = lasting
-        self.parameter = parameter
 
 
 def call_id_of(key: str, brief_id: str, attempt: int) -> str:

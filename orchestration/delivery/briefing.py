@@ -1,0 +1,164 @@
+"""Briefs: what is asked for each subject, in rows.
+
+Here: what is known of a subject when a choice is made for it, and the row of each option that is drawn.
+Not here: who draws how many options (shared_traffic, decisions), what an option is (generation), what a prompt says
+(loops.recipes).
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from orchestration.delivery.protocol import Deciding, Draw, When
+from orchestration.generation.answers import canonical
+from orchestration.generation.pipeline import Find, Passage, Subject, messages_of
+from orchestration.learning.policies.choice import Context
+from orchestration.learning.policies.exemplars import shown_to
+from orchestration.learning.policies.policy import Policy
+from orchestration.loops.recipes import Example, Recipe
+from orchestration.tables import TABLES
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from orchestration.loops.declaration import Loop
+
+
+@dataclass(frozen=True, kw_only=True)
+class Briefing:
+    """What a turn's briefs are made from. `in_force` are answers by subject, `prompt_versions` by prompt."""
+
+    loop: "Loop"
+    when: When
+    recipes: Sequence[Recipe]
+    prompt_versions: Mapping[str, int]
+    policy: Policy
+    first: Policy
+    policy_version: str
+    in_force: Mapping[str, Mapping[str, Any]]
+    find: Find | None
+
+
+def brief_rows(subjects: "pl.DataFrame", briefing: Briefing) -> "pl.DataFrame":
+    """One row for each subject and option drawn. Same input, same rows: seeds and identities are hashes."""
+    facts_of = {row["subject_id"]: row["facts"] for row in subjects.to_dicts()}
+    rows = [row for subject in subjects.to_dicts() for row in _briefs_of(subject, briefing, facts_of)]
+    return TABLES["briefs"].frame(rows)
+
+
+def subject_of(row: Mapping[str, Any], in_force: Mapping[str, Mapping[str, Any]]) -> Subject:
+    """A row of `flywheel.subjects` as generation sees it."""
+    return Subject(
+        subject_id=row["subject_id"],
+        pool=row["category"],
+        format=row["format"],
+        facts=json.loads(row["facts"]),
+        in_force=in_force.get(row["subject_id"], {}),
+    )
+
+
+def features_of(loop: "Loop", facts: Mapping[str, str]) -> dict[str, str | float]:
+    """What a policy may choose by: numbers where a fact reads as one, else the fact; what is empty is left out."""
+    return {name: _number_or_text(facts[name]) for name in loop.subjects.features if facts.get(name)}
+
+
+def _briefs_of(row: Mapping[str, Any], briefing: Briefing, facts_of: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    loop = briefing.loop
+    subject = subject_of(row, briefing.in_force)
+    reason = loop.generation.escalation.reason(subject) if loop.generation.escalation else None
+    offers = loop.generation.offers(subject, briefing.recipes)
+    context = Context(
+        pool=subject.pool,
+        format=subject.format,
+        features=features_of(loop, subject.facts),
+        options=tuple(offer.option for offer in offers),
+    )
+    draws = loop.delivery.draws(
+        Deciding(
+            loop=loop.name,
+            subject=subject,
+            holdout_point=row["holdout_point"],
+            offers=offers,
+            decides=loop.generation.decides,
+            policy=briefing.policy,
+            first=briefing.first,
+            context=context,
+            when=briefing.when,
+        )
+    )
+    passages = loop.generation.passages(subject, briefing.find) if draws and reason is None else ()
+    for draw in draws:
+        yield _row(row, subject, draw, context, passages, reason, briefing, facts_of)
+
+
+def _row(
+    row: Mapping[str, Any],
+    subject: Subject,
+    draw: Draw,
+    context: Context,
+    passages: Sequence[Passage],
+    reason: str | None,
+    briefing: Briefing,
+    facts_of: Mapping[str, str],
+) -> dict[str, Any]:
+    loop, when, offer = briefing.loop, briefing.when, draw.offer
+    recipe = next((each for each in briefing.recipes if each.recipe_id == offer.recipe_id), None)
+    asked = recipe if loop.generation.asks(loop.answer) else None
+    examples = _examples(subject.subject_id, recipe, briefing, facts_of)
+    option = offer.option.option_id
+    seed = int(_hash(when.seed, when.turn, subject.subject_id, option)[:8], 16) & 0x7FFFFFFF if asked else 0
+    messages = messages_of(subject, offer, asked, passages, examples, loop.answer)
+    identity = (option, messages, seed) if asked else (messages,)
+    logged = draw.probabilities if loop.generation.decides else {}
+    parts = {each.option_id: dict(each.parts) for each in context.options} if logged else {}
+    return {
+        "turn": row["turn"],
+        "loop": loop.name,
+        "brief_id": _hash(loop.name, when.turn, subject.subject_id, *identity)[:20],
+        "subject_id": subject.subject_id,
+        "recipe_id": offer.recipe_id or option,
+        "option_id": option,
+        "options": canonical(dict(logged)),
+        "option_parts": canonical(parts),
+        "context": canonical(dict(context.features)),
+        "fields": canonical(dict(offer.fields)),
+        "sources": canonical([vars(passage) for passage in passages]),
+        "escalation": reason,
+        "style": recipe.style if recipe else "given",
+        "language": recipe.language if recipe else "en",
+        "prompt_name": recipe.prompt_name if recipe else "given",
+        "prompt_version": briefing.prompt_versions[recipe.prompt_name] if recipe else 0,
+        "messages": messages,
+        "exemplars": json.dumps([example.variant_id for example in examples]),
+        "max_tokens": recipe.max_tokens if recipe else 0,
+        "temperature": recipe.temperature if recipe else 0.0,
+        "seed": seed,
+        "propensity": draw.propensity,
+        "policy_version": briefing.policy_version,
+    }
+
+
+def _examples(subject_id: str, recipe: Recipe | None, briefing: Briefing, facts_of: Mapping[str, str]) -> list[Example]:
+    """What won before with this recipe, for other subjects of the turn."""
+    if recipe is None:
+        return []
+    shown = shown_to(subject_id, briefing.policy.exemplars.get(recipe.recipe_id, ()), facts_of)
+    return [
+        Example(winner.variant_id, json.loads(facts_of[winner.subject_id]), winner.text)
+        for winner in shown
+        if winner.subject_id in facts_of
+    ]
+
+
+def _number_or_text(value: str) -> str | float:
+    try:
+        number = float(value)
+    except ValueError:
+        return value
+    return number if abs(number) < float("inf") else value
+
+
+def _hash(*parts: object) -> str:
+    return hashlib.sha256("\x1f".join(str(part) for part in parts).encode()).hexdigest()

@@ -1,0 +1,91 @@
+"""What is proven from decisions: a challenger against the champion, off-policy, and whether the turn can be trusted.
+
+Here: handing logged decisions to the fit, the judge and the checks.
+Not here: these themselves (learning.policies, learning.proof).
+"""
+
+import json
+from collections.abc import Callable
+from datetime import date
+from typing import TYPE_CHECKING
+
+from orchestration.delivery.protocol import Compared, Frames, Learning, When
+from orchestration.learning.policies.choice import ChoicePolicy, Context, Option
+from orchestration.learning.policies.contextual import fit_contextual
+from orchestration.learning.policies.policy import Policy
+from orchestration.learning.policies.prices import fit_prices
+from orchestration.learning.proof.evidence import Condition, no_shared_subjects, sample_ratio
+from orchestration.learning.proof.folds import with_folds
+from orchestration.learning.proof.off_policy import NotEnoughOverlap
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from orchestration.loops.declaration import Loop
+
+_MOST_PLACES = 500  # contexts that a policy's cost is taken over: enough for its average
+
+
+def fit_of(loop: "Loop") -> "Callable[[pl.DataFrame], ChoicePolicy]":
+    """How a policy is fitted on a loop's decisions: with a demand where prices are chosen, else on options' parts."""
+    return fit_prices if loop.generation.has_prices else fit_contextual
+
+
+def fitted(learning: Learning) -> Policy:
+    return Policy(fit_of(learning.loop)(learning.read["logged"]))
+
+
+def compared(learning: Learning, champion: Policy) -> Compared | None:
+    """The turn's decisions, judged for challengers that never saw their subjects against the champion."""
+    from orchestration.learning.proof.decision_comparison import increment_of_decisions
+
+    found = increment_of_decisions(learning.read["logged"], fit_of(learning.loop), champion.choice, learning.when.turn)
+    if found is None:
+        return None
+    increment, judged = found
+    if isinstance(judged, NotEnoughOverlap):
+        return Compared(increment=increment, figures={"off_policy": str(judged)})
+    figures: dict[str, float | str] = {
+        "off_policy_value": judged.value,
+        "off_policy_low": judged.low,
+        "off_policy_high": judged.high,
+        "off_policy_effective_sample_size": judged.effective_sample_size,
+    }
+    return Compared(increment=increment, figures=figures)
+
+
+def trusted(loop: "Loop", read: Frames, when: When) -> list[Condition]:  # noqa: ARG001
+    """Options came as they were drawn among the decisions that were met, and no subject is on both sides."""
+    import polars as pl
+
+    from orchestration.learning.proof.decision_ratio import sample_ratio_of_decisions
+
+    day = date.fromisoformat(when.turn)
+    logged = with_folds(read["logged"], read["seen"])
+    now = logged.filter(pl.col("turn") == day, ~pl.col("in_holdout"), pl.col("units") > 0)
+    p_value = sample_ratio_of_decisions(now["options"].to_list(), now["option"].to_list())
+    pairs = logged.select("subject_id", "fold").unique()
+    twice = pairs.filter(pl.len().over("subject_id") > 1)["subject_id"].unique().sort().to_list()
+    return [sample_ratio(p_value), no_shared_subjects(len(twice), twice)]
+
+
+def places(read: Frames) -> list[tuple[Context, float]]:
+    """Contexts of the newest turn's decisions."""
+    logged = read["logged"]
+    if logged.is_empty():
+        return []
+    newest = logged.filter(logged["turn"] == logged["turn"].max(), ~logged["in_holdout"]).head(_MOST_PLACES)
+    return [
+        (
+            Context(
+                pool=row["category"],
+                format=row["format"] or "",
+                features=json.loads(row["context"]),
+                options=tuple(
+                    Option(option_id=name, parts=parts) for name, parts in json.loads(row["option_parts"]).items()
+                ),
+            ),
+            1.0,
+        )
+        for row in newest.to_dicts()
+    ]

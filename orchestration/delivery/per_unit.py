@@ -1,0 +1,144 @@
+"""Per unit: one answer for one unit, drawn by the policy and logged as a decision.
+
+Here: who is left alone, what a unit gets instead, and the form of the outbox.
+Not here: drawing and rows (decisions), what is proven (decision_learning), the identifier that a unit is answered by
+(landing.addressees).
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from orchestration.delivery import decision_statements as statements
+from orchestration.delivery.decision_learning import compared, fitted, places, trusted
+from orchestration.delivery.decisions import decision_rows, drawn, is_held_out, measures, result_rows
+from orchestration.delivery.protocol import Compared, Deciding, Draw, Formats, Frames, Learning, Releasing, When
+from orchestration.delivery.shared_traffic import provenance
+from orchestration.generation.pipeline import Draft, Workshop
+from orchestration.learning.policies.choice import Context
+from orchestration.learning.policies.contextual import ContextualPolicy
+from orchestration.learning.policies.policy import Policy
+from orchestration.learning.proof.evidence import Condition
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from orchestration.loops.declaration import Loop
+
+TRUST_CHECKS: Mapping[str, str] = MappingProxyType(
+    {
+        "sample_ratio": "Among the decisions that were met, options are as frequent as their probabilities say.",
+        "shared_subjects": "No subject stands in two folds: what judged the challenger had not trained it.",
+    }
+)
+DECISION_READS: Mapping[str, str] = MappingProxyType({"logged": statements.LOGGED, "seen": statements.SUBJECTS_SEEN})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instead:
+    """What a unit gets where no answer is delivered: fields of an answer, or its original when there are none."""
+
+    answer: Mapping[str, Any] | None = field(default=None, hash=False)
+    to: str = "original"
+
+
+def original() -> Instead:
+    """What the subject's original says."""
+    return Instead()
+
+
+def to_a_person(**answer: Any) -> Instead:
+    """A person takes over; fields of the answer may say so to the unit."""
+    return Instead(answer=MappingProxyType(answer), to="person")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PerUnit:
+    """One answer for one unit, drawn and logged; answers are compared within the pool, since a unit meets one alone.
+
+    `holdout` is the share of units that are left alone: they get what they would have got anyway, `instead`. `horizon`
+    is the number of turns, this one included, in which what a turn learns should pay.
+    """
+
+    unit: str
+    holdout: float = 0.10
+    instead: Instead = Instead()
+    horizon: int = 8
+    audience: bool = True
+    outputs: Mapping[str, str] = MappingProxyType({"releases": "decisions", "results": "results"})
+    release_reads: Mapping[str, str] = MappingProxyType({"spent": statements.SPENT})
+    outbox_read: str = statements.PROVENANCE
+    evidence: str = statements.EVIDENCE
+    learning_reads: Mapping[str, str] = DECISION_READS
+    learns_from: str = "logged"
+    condition_reads: Mapping[str, str] = DECISION_READS
+    unwanted: str = statements.UNWANTED
+
+    def __post_init__(self) -> None:
+        if not 0 < self.holdout < 1 or not self.unit:
+            raise ValueError(f"A unit needs a name, and a holdout between 0 and 1, not {self.unit!r}, {self.holdout}.")
+
+    def fits(self, loop: "Loop") -> None:
+        if loop.generation.rounds is not None:
+            raise ValueError(f"Loop {loop.name!r} answers units in rounds of trial: deliver it with Trial.")
+
+    def draws(self, deciding: Deciding) -> list[Draw]:
+        """One option; none for a unit that is held out, so that nothing is paid for it."""
+        loop = deciding.loop
+        if is_held_out(deciding.holdout_point, self.holdout, loop, deciding.subject.subject_id):
+            return []
+        return drawn(deciding, deciding.policy.choice)
+
+    def tried(self, drafts: Sequence[Draft], briefs: Sequence[Mapping[str, Any]], workshop: Workshop) -> list[Draft]:  # noqa: ARG002
+        return [*drafts]
+
+    def released(self, releasing: Releasing) -> dict[str, "pl.DataFrame"]:
+        rows = decision_rows(releasing, self.holdout, self.instead.answer, tried_at=None)
+        return {"releases": rows, "results": result_rows(rows, releasing, measures(releasing))}
+
+    def outbox(self, rows: "pl.DataFrame", loop: "Loop", turn: str) -> Iterator[dict[str, Any]]:
+        """One item for each unit, held out or not: whom to answer, with what, and under which decision to log it."""
+        import polars as pl
+
+        for row in rows.with_columns(pl.col("written_in").cast(pl.String)).to_dicts():
+            yield {
+                "loop": loop.name,
+                "turn": turn,
+                "decision_id": row["decision_id"],
+                "unit": self.unit,
+                "subject_id": row["subject_id"],
+                "variant_id": row["variant_id"],
+                "in_holdout": row["in_holdout"],
+                "deliver": "answer" if row["delivered"] else self.instead.to,
+                "text": row["text"],
+                "answer": json.loads(row["answer"]),
+                "option": row["option"],
+                "propensity": row["propensity"],
+                **provenance(row, asked=row["model"] is not None),
+            }
+
+    def first(self, by_format: Formats) -> Policy:  # noqa: ARG002
+        return Policy(ContextualPolicy.first())
+
+    def understood(self, policy: str, by_format: Formats) -> Policy:  # noqa: ARG002
+        return Policy.from_json(policy)
+
+    def fitted(self, learning: Learning) -> Policy:
+        return fitted(learning)
+
+    def parameters(self, policy: Policy) -> dict[str, float | int | str]:
+        return {"exploration": policy.choice.exploration}
+
+    def compared(self, learning: Learning, champion: Policy) -> Compared | None:
+        return compared(learning, champion)
+
+    def trusted(self, loop: "Loop", read: Frames, when: When) -> list[Condition]:
+        return trusted(loop, read, when)
+
+    def trust_checks(self, loop: "Loop") -> dict[str, str]:  # noqa: ARG002
+        return dict(TRUST_CHECKS)
+
+    def places(self, read: Frames) -> list[tuple[Context, float]]:
+        return places(read)

@@ -1,0 +1,292 @@
+"""Shared traffic: many units meet a subject, and its variants share them by a hash.
+
+Here: who competes, the rows of a release, and its form of the outbox.
+Not here: what is learned and proven from it (traffic_learning) and the mathematics of shares (learning.traffic).
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from orchestration.assignment import holdout_salt, subject_salt
+from orchestration.delivery import traffic_statements as statements
+from orchestration.delivery.arms import PUBLISHABLE, arms_of
+from orchestration.delivery.protocol import Compared, Deciding, Draw, Formats, Frames, Learning, Releasing, When
+from orchestration.delivery.traffic_learning import compared_recipes, compared_shares, trusted
+from orchestration.generation.pipeline import Draft, Workshop
+from orchestration.learning.policies.choice import Context
+from orchestration.learning.policies.drawing import draw
+from orchestration.learning.policies.policy import Policy
+from orchestration.learning.policies.training import fit_policy
+from orchestration.learning.proof.evidence import Condition
+from orchestration.learning.traffic.allocation import Allocation
+from orchestration.learning.traffic.competition import allocated
+from orchestration.learning.traffic.rotation import staying
+from orchestration.tables import TABLES
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from orchestration.loops.declaration import Loop
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedTraffic:
+    """Many units meet a subject; answers are compared within it.
+
+    `floor` is the least share of any variant, `control` that of the original, `holdout` the share of units that always
+    get the original, `variants` the most competing with it. `drafts` is how many options are briefed for a subject in a
+    turn. `horizon` is the number of turns, this one included, in which what a turn learns should pay.
+    """
+
+    unit: str
+    floor: float = 0.01
+    control: float = 0.10
+    holdout: float = 0.05
+    variants: int = 4
+    drafts: int = 2
+    horizon: int = 8
+    audience: bool = True
+
+    def __post_init__(self) -> None:
+        if self.allocation.holdout != self.holdout or self.drafts < 1 or not self.unit:
+            raise ValueError("Shared traffic needs a unit, such as 'visitor', and at least one draft a subject.")
+
+    @property
+    def allocation(self) -> Allocation:
+        return Allocation(
+            floor=self.floor,
+            control=self.control,
+            holdout=self.holdout,
+            variants=self.variants,
+            horizon=self.horizon,
+        )
+
+    outputs: Mapping[str, str] = MappingProxyType({"releases": "releases"})
+
+    def fits(self, loop: "Loop") -> None:
+        if loop.subjects.is_personal:
+            raise ValueError(
+                f"Loop {loop.name!r} shares traffic on subjects whose key is personal: many units would meet what was "
+                "written for one person. Deliver it with PerUnit."
+            )
+
+    def draws(self, deciding: Deciding) -> list[Draw]:
+        """`drafts` different options, by the probabilities of the champion; all of them where nothing is decided."""
+        if not deciding.decides:
+            return [Draw(offer=offer, propensity=1.0) for offer in deciding.offers]
+        offers = {offer.option.option_id: offer for offer in deciding.offers}
+        probabilities = deciding.policy.choice.probabilities(deciding.context)
+        chosen = draw(probabilities, deciding.subject.subject_id, deciding.when.turn, self.drafts, deciding.when.seed)
+        return [
+            Draw(offer=offers[option], propensity=propensity, probabilities=probabilities)
+            for option, propensity in chosen
+        ]
+
+    def tried(self, drafts: Sequence[Draft], briefs: Sequence[Mapping[str, Any]], workshop: Workshop) -> list[Draft]:  # noqa: ARG002
+        return [*drafts]
+
+    release_reads: Mapping[str, str] = MappingProxyType(
+        {"met": statements.MET_BEFORE, "rejected": statements.REJECTED, "last": statements.LAST_RELEASE}
+    )
+
+    def released(self, releasing: Releasing) -> dict[str, "pl.DataFrame"]:
+        """Variants of the subjects taken, with new shares; those of the living that wait stay as they were."""
+        import polars as pl
+
+        loop, read = releasing.loop, releasing.read
+        lives = loop.subjects.lives
+        allowed = newly_allowed(releasing.waiting, releasing.reviews)
+        subjects = pl.concat([releasing.subjects, releasing.waiting.filter(pl.col("subject_id").is_in(allowed))])
+        if lives.ends:
+            subjects = with_turns_left(subjects, lives.ends, releasing.when)
+        last = _with_answers(read["last"], loop)
+        competing = last.filter(~pl.col("is_control") & lives.keeps)
+        arms = arms_of(subjects, releasing.reviews, competing, loop.name, loop.answer)
+        shared = allocated(arms, read["met"], releasing.policy, self.allocation, releasing.embed)
+        rows = release_rows(releasing, shared)
+        if lives.keeps:
+            waiting = set(releasing.waiting["subject_id"]) - set(subjects["subject_id"])
+            stays = staying(last, waiting, releasing.when.turn, read["rejected"]["candidate_id"].to_list())
+            rows = pl.concat([rows, release_rows(releasing, stays)])
+        return {"releases": rows}
+
+    outbox_read: str = statements.PROVENANCE
+
+    def outbox(self, rows: "pl.DataFrame", loop: "Loop", turn: str) -> Iterator[dict[str, Any]]:
+        """One item for each subject; the rows of a subject stand together."""
+        import polars as pl
+
+        texts = rows.with_columns(pl.col("written_in").cast(pl.String))
+        for variants in texts.partition_by("subject_id", maintain_order=True):
+            first = variants.row(0, named=True)
+            yield {
+                "loop": loop.name,
+                "turn": turn,
+                "release_id": first["release_id"],
+                "subject_id": first["subject_id"],
+                "category": first["category"],
+                "format": first["format"],
+                "unit": self.unit,
+                "salt": subject_salt(loop.name, first["subject_id"]),
+                "holdout": {"share": first["holdout"], "salt": holdout_salt(loop.name)},
+                "variants": [
+                    {
+                        "variant_id": row["variant_id"],
+                        "text": row["text"],
+                        "answer": json.loads(row["answer"] or "null"),
+                        "share": row["share"],
+                        "is_control": row["is_control"],
+                        **provenance(row, asked=row["model"] is not None),
+                    }
+                    for row in variants.to_dicts()
+                ],
+            }
+
+    def first(self, by_format: Formats) -> Policy:
+        return Policy.first(by_format)
+
+    def understood(self, policy: str, by_format: Formats) -> Policy:
+        return Policy.from_json(policy).covering(by_format)
+
+    evidence: str = statements.EVIDENCE
+    learning_reads: Mapping[str, str] = MappingProxyType(
+        {
+            "evidence": statements.EVIDENCE_SO_FAR,
+            "seen": statements.SUBJECTS_SEEN,
+            "subjects": statements.SUBJECTS_NOW,
+            "drawn": statements.DRAWN,
+            "challenger_before": statements.CHALLENGER_BEFORE,
+        }
+    )
+
+    learns_from: str = "evidence"
+
+    def fitted(self, learning: Learning) -> Policy:
+        return fit_policy(learning.read["evidence"], learning.by_format, learning.embed)
+
+    def parameters(self, policy: Policy) -> dict[str, float | int | str]:
+        return {"briefs_per_subject": self.drafts, "exploration": policy.choice.exploration}
+
+    def compared(self, learning: Learning, champion: Policy) -> Compared | None:
+        """Recipes against recipes where a policy chooses them, else shares against shares."""
+        if learning.loop.generation.decides:
+            return compared_recipes(learning, champion, self.control)
+        return compared_shares(learning, champion, self.allocation)
+
+    condition_reads: Mapping[str, str] = MappingProxyType(
+        {
+            "observed": statements.OBSERVED_SHARES,
+            "seen": statements.SUBJECTS_SEEN,
+            "controls": statements.CONTROLS,
+            "texts": statements.TEXTS,
+            "places": statements.PLACES,
+        }
+    )
+
+    def trusted(self, loop: "Loop", read: Frames, when: When) -> list[Condition]:
+        return trusted(loop, read, when)
+
+    def trust_checks(self, loop: "Loop") -> dict[str, str]:
+        alike = {} if loop.generation.decides else {"near_identical_texts": "Nor a text in other words."}
+        return {
+            "sample_ratio": "Units met the variants in the shares that were released.",
+            "shared_subjects": "No subject stands on both sides: what judged the challenger had not trained it.",
+            **alike,
+        }
+
+    unwanted: str = statements.UNWANTED
+
+    def places(self, read: Frames) -> list[tuple[Context, float]]:
+        return [
+            (Context(pool=pool, format=form), float(subjects))
+            for pool, form, subjects in read["places"].select("category", "format", "subjects").iter_rows()
+        ]
+
+
+def newly_allowed(waiting: "pl.DataFrame", reviews: "pl.DataFrame") -> list[str]:
+    """Waiting subjects for which a person has let an answer out meanwhile: they compete anew."""
+    import polars as pl
+
+    allowed = reviews.filter(pl.col("decision").is_in(list(PUBLISHABLE)))["subject_id"]
+    return sorted(set(allowed) & set(waiting["subject_id"]))
+
+
+def with_turns_left(subjects: "pl.DataFrame", ends: str, when: When) -> "pl.DataFrame":
+    """`subjects` with `turns_left`: turns that begin before the day that the fact `ends` names, this one included."""
+    import polars as pl
+
+    last = pl.col("facts").str.json_path_match(f"$.{ends}").str.to_date("%Y-%m-%d")
+    days = (last - pl.lit(date.fromisoformat(when.turn))).dt.total_days()
+    return subjects.with_columns(turns_left=(days / when.days).ceil().clip(1).cast(pl.Int64))
+
+
+def release_rows(releasing: Releasing, arms: "pl.DataFrame") -> "pl.DataFrame":
+    """Rows of `flywheel.releases` for arms with shares. A subject is its own stratum."""
+    loop, turn = releasing.loop.name, releasing.when.turn
+    listed: dict[str, list[str]] = {}
+    for arm in arms.to_dicts():
+        listed.setdefault(arm["subject_id"], []).append(f"{arm['variant_id']} {arm['share']:.12f}")
+    identity = {
+        subject: hashlib.sha256("\x1f".join([loop, turn, subject, *of]).encode()).hexdigest()[:20]
+        for subject, of in listed.items()
+    }
+    return TABLES["releases"].frame(
+        {
+            "holdout": releasing.loop.delivery.holdout,
+            "policy_version": releasing.policy_version,
+            **arm,
+            "turn": date.fromisoformat(turn),
+            "loop": loop,
+            "release_id": identity[arm["subject_id"]],
+            "stratum": arm["subject_id"],
+            "released_at": releasing.now,
+        }
+        for arm in arms.to_dicts()
+    )
+
+
+def provenance(row: Mapping[str, Any], *, asked: bool) -> dict[str, Any]:
+    """Where an answer comes from, and what a person who meets it has to be told."""
+    if row["is_control"]:
+        return {"provenance": {"source": "original"}, "disclosure": None}
+    if not asked:  # a person wrote it, or whatever the sender of the subject uses; or the policy chose it
+        kept = {name: row[name] for name in ("candidate_id", "written_in", "approved_by")}
+        return {"provenance": {"source": "given", **kept, "allocated_by": row["policy_version"]}, "disclosure": None}
+    by_person = row["approved_by"] == "person"
+    named = (
+        "candidate_id",
+        "recipe_id",
+        "prompt_name",
+        "prompt_version",
+        "model",
+        "seed",
+        "language",
+        "written_in",
+        "chosen_by",
+    )
+    return {
+        "provenance": {
+            "source": "generated",
+            **{name: row[name] for name in named},
+            "allocated_by": row["policy_version"],
+            "approved_by": row["approved_by"],
+        },
+        "disclosure": f"Written by an AI model ({row['model']}), "
+        + ("approved by a person." if by_person else "released after automatic checks."),
+    }
+
+
+def _with_answers(last: "pl.DataFrame", loop: "Loop") -> "pl.DataFrame":
+    """Rows of a release, those of homes that kept texts only with the answers that these make."""
+    import polars as pl
+
+    from orchestration.generation.answers import canonical, text_field
+
+    field = text_field(loop.answer)
+    from_text = pl.col("text").map_elements(lambda text: canonical({field: text}), return_dtype=pl.String)
+    return last.with_columns(answer=pl.coalesce("answer", from_text))
