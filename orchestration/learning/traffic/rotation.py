@@ -43,7 +43,8 @@ class Rotation:
             return f"All {alive} subjects."
         waits = "waits" if len(self.waiting) == 1 else "wait"
         turns = "turn" if self.longest == 1 else "turns"
-        return f"{len(self.taken)} of {alive} subjects; {len(self.waiting)} {waits}, the longest for {self.longest} {turns}"
+        taken = f"{len(self.taken)} of {alive} subjects"
+        return f"{taken}; {len(self.waiting)} {waits}, the longest for {self.longest} {turns}"
 
 
 def rotation(alive: "pl.DataFrame", limit: int) -> Rotation:
