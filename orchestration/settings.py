@@ -95,6 +95,10 @@ class Settings(BaseSettings):
         return self.root / "outbox"
 
     @property
+    def addressees_path(self) -> Path:
+        return self.root / "addressees.sqlite"
+
+    @property
     def responses_path(self) -> Path:
         return self.root / "responses.sqlite"
 

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from orchestration.assignment import holdout_salt, point
 from orchestration.landing.folder import FileReport
 from orchestration.landing.pseudonyms import Pseudonyms
 from orchestration.loops.declaration import Loop, Subjects
@@ -61,6 +62,7 @@ def test_a_row_becomes_a_subject_with_its_facts_in_the_order_declared(shop: Shop
         "category": "pantry",
         "original": "Green beans 1",
         "facts": '{"brand":"store brand","size":""}',
+        "holdout_point": point(holdout_salt("content"), "p1"),
         "landed_order": 1,
     }
     assert (report.loop, report.accepted, report.ignored) == ("content", 1, ("note",))

@@ -69,7 +69,7 @@ class SharedTraffic:
     outputs: Mapping[str, str] = MappingProxyType({"releases": "releases"})
 
     def fits(self, loop: "Loop") -> None:
-        if loop.subjects.is_personal:
+        if loop.subjects.key_is_personal:
             raise ValueError(
                 f"Loop {loop.name!r} shares traffic on subjects whose key is personal: many units would meet what was "
                 "written for one person. Deliver it with PerUnit."

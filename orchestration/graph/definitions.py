@@ -70,7 +70,7 @@ def flywheel_resources(settings: Settings) -> dict[str, Any]:
             first_turn=settings.first_turn.isoformat(),
             cadence=settings.cadence,
         ),
-        "outbox": OutboxResource(folder=str(settings.outbox)),
+        "outbox": OutboxResource(folder=str(settings.outbox), addressees=str(settings.addressees_path)),
         "model": LanguageModelResource(),
         "tracking": TrackingResource(folder=str(settings.root), ui=settings.mlflow_ui),
         "dbt": DbtResource(

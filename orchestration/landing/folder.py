@@ -17,6 +17,7 @@ from typing import Any, Literal
 import dagster as dg
 
 from orchestration.landing import manifest
+from orchestration.landing.addressees import Addressees
 from orchestration.landing.intake import MAX_SKEW, EventIntake, Intake, ReviewIntake, SubjectIntake
 from orchestration.landing.landed_rows import FileRefusedError, Progress, arrive, is_damaged, schema_problem
 from orchestration.landing.manifest import FileKind, FileReport, Identity, RefusedFilesError
@@ -51,6 +52,7 @@ class Landing:
         self.folder = folder
         self.warehouse = warehouse
         self._pseudonyms = pseudonyms
+        self._addressees = Addressees(settings.addressees_path, settings.lock_timeout_s)
         self._settings = settings
         self._now = now
         self._hashes: dict[Identity, str] = {}
@@ -76,7 +78,7 @@ class Landing:
 
     def ingest_subjects(self, loop: Loop, *, run_id: str, progress: Progress) -> list[FileReport]:
         """Take in every pending file of the loop's subjects; raises as `ingest_events`."""
-        return self._ingest(SubjectIntake(loop, self._pseudonyms), run_id, progress)
+        return self._ingest(SubjectIntake(loop, self._pseudonyms, self._addressees), run_id, progress)
 
     def ingest_reviews(self, loop: Loop, *, run_id: str, progress: Progress) -> list[FileReport]:
         """Take in every pending file of decisions on the loop's candidates; raises as `ingest_events`."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
+from orchestration.landing.addressees import Addressees
 from orchestration.landing.landed_rows import Arrival, FileRefusedError, Progress
 from orchestration.landing.manifest import FileKind
 from orchestration.landing.pseudonyms import Pseudonyms
@@ -86,6 +87,7 @@ class EventIntake:
                 f"holds exposures and misses the column 'variant_id' (found: {', '.join(arrival.found)}). "
                 "Add or rename it, and land the file again; `flywheel doctor` checks all files."
             )
+        self._name_subjects(connection)
         turns = [turn for (turn,) in connection.execute(events.touched_turns(self.window)).fetchall()]
         _run(connection, events.declared(self.loops, self.window))
         _run(connection, [events.released(turns, self.window, self.loops), *events.refused(self.window)])
@@ -104,6 +106,19 @@ class EventIntake:
             accepted, duplicates, dict(connection.execute(*events.stored_by_turn(turns, file_hash)).fetchall())
         )
 
+    def _name_subjects(self, connection: "duckdb.DuckDBPyConnection") -> None:
+        """Put pseudonyms in the place of subjects that are known by theirs, before anything is joined or stored."""
+        if not any(loop.subjects.key_is_personal for loop in self.loops.values()):
+            return
+        pseudonym, key = self.pseudonyms.sql("subject_id"), self.pseudonyms.parameters
+        _run(connection, [events.subject_names(self.loops, pseudonym, key)])
+        if _number(connection, "select count(*) from subject_names"):
+            is_view = _number(
+                connection, "select count(*) from duckdb_views() where temporary and view_name = 'arrived'"
+            )
+            connection.execute(f"alter {'view' if is_view else 'table'} arrived rename to arrived_as_sent")
+            connection.execute(events.SUBJECTS_BY_PSEUDONYM)
+
 
 @dataclass(frozen=True)
 class SubjectIntake:
@@ -111,6 +126,7 @@ class SubjectIntake:
 
     declared: Loop
     pseudonyms: Pseudonyms
+    addressees: Addressees
     kind: FileKind = "subjects"
     breaks_in_fields: bool = True
 
@@ -132,6 +148,9 @@ class SubjectIntake:
     ) -> Stored:
         pseudonym, key = self.pseudonyms.sql, self.pseudonyms.parameters
         _run(connection, subjects.decided(self.loop, self.declared.subjects, pseudonym, key))
+        if self.declared.subjects.key_is_personal:
+            # Before the rows are kept: whoever is generated for can be answered, and taking in again changes nothing.
+            self.addressees.remember(connection.execute(subjects.addressees(self.declared.subjects)).fetchall())
         accepted = _run(connection, subjects.stored(self.loop, file_hash))
         return Stored(accepted, _number(connection, "select count(*) from repeated"))
 

@@ -1,6 +1,6 @@
 """Files for the outside world: written beside their name, then put in its place, so that no reader meets half of one.
 
-Here: writing a turn's file.
+Here: writing a turn's file, with the sender's own identifiers where the warehouse knows pseudonyms.
 Not here: what an item says (graph.assets.outbox).
 """
 
@@ -12,18 +12,29 @@ from typing import Any
 
 import dagster as dg
 
+from orchestration.landing.addressees import Addressees
+
 
 @dataclass(frozen=True)
 class Outbox:
-    """The folder outbox/: one folder a loop, one NDJSON file a turn."""
+    """The folder outbox/: one folder a loop, one NDJSON file a turn. `addressees` knows who pseudonyms stand for."""
 
     folder: Path
+    addressees: Addressees | None = None
 
     def path(self, loop: str, turn: str) -> Path:
         return self.folder / loop / f"{turn}.ndjson"
 
-    def write(self, loop: str, turn: str, items: Iterable[Mapping[str, Any]]) -> Path:
-        """Write the items, one a line; the file."""
+    def write(self, loop: str, turn: str, items: Iterable[Mapping[str, Any]], *, to_addressees: bool = False) -> Path:
+        """Write the items, one a line; the file.
+
+        With `to_addressees` their `subject_id` is a pseudonym, and the sender's own identifier stands in the file.
+        Raises ValueError when nobody can tell whose it is.
+        """
+        if to_addressees:
+            if self.addressees is None:
+                raise ValueError(f"Subjects of {loop} have personal keys: give the outbox the home's addressees.")
+            items = self.addressees.addressed(items)
         path = self.path(loop, turn)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.partial")
@@ -35,6 +46,8 @@ class OutboxResource(dg.ConfigurableResource):
     """The outbox under the flywheel's home."""
 
     folder: str
+    addressees: str
 
     def create_resource(self, context: dg.InitResourceContext) -> Outbox:  # noqa: ARG002
-        return Outbox(Path(self.folder))
+        path = Path(self.addressees)
+        return Outbox(Path(self.folder), Addressees(path))

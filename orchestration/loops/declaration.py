@@ -57,13 +57,18 @@ class Subjects:
             raise ValueError(f"Personal columns {sorted(unknown)} are none of the subject's: {list(self.columns)}.")
 
     @property
+    def key_is_personal(self) -> bool:
+        """Whether a subject is known by a pseudonym wherever something is kept."""
+        return self.key in self.personal
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Every column that a landed file must have."""
         named = (self.key, self.original, self.pool, *((self.format,) if self.format else ()), *self.facts)
         return tuple(dict.fromkeys(named))
 
     @property
-    def is_personal(self) -> bool:
+    def key_is_personal(self) -> bool:
         """Whether the key identifies a person, so that only a pseudonym of it is stored."""
         return self.key in self.personal
 

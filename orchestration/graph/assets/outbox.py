@@ -8,7 +8,6 @@ import dagster as dg
 
 from orchestration.graph.assets.stage import POOL, key_of, named_in
 from orchestration.graph.bound import BoundLoop
-from orchestration.landing.addressees import Addressees
 from orchestration.landing.outbox import Outbox
 from orchestration.warehouse.duckdb_file import Warehouse
 
@@ -34,21 +33,17 @@ def outbox_asset(bound: BoundLoop) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext,
         warehouse: dg.ResourceParam[Warehouse],
         outbox: dg.ResourceParam[Outbox],
-        addressees: dg.ResourceParam[Addressees],
     ) -> dg.MaterializeResult:
         turn = context.partition_key
         sql = loop.delivery.outbox_read
         rows = warehouse.read(sql, named_in(sql, {"loop": loop.name, "turn": turn}))
         items = list(loop.delivery.outbox(rows, loop, turn))
-        if loop.subjects.is_personal:
-            items = list(addressees.addressed(items))
-        path = outbox.write(loop.name, turn, items)
-        shown = {**items[0], "subject_id": "…"} if items and loop.subjects.is_personal else (items or [{}])[0]
+        path = outbox.write(loop.name, turn, items, to_addressees=loop.subjects.key_is_personal)
         return dg.MaterializeResult(
             metadata={
                 "path": dg.PathMetadataValue(str(path)),
                 "items": len(items),
-                "example": dg.JsonMetadataValue(shown),
+                "example": dg.JsonMetadataValue(items[0] if items else {}),
             }
         )
 

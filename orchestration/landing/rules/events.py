@@ -85,8 +85,32 @@ def declared(loops: Mapping[str, Loop], window: Window) -> list[Statement]:
     ]
 
 
+SUBJECTS_BY_PSEUDONYM = """
+    create temp view arrived as
+    select a.* replace (coalesce(n.pseudonym, a.subject_id) as subject_id)
+    from arrived_as_sent as a left join subject_names as n on n.loop = a.loop and n.subject_id = a.subject_id
+"""
+
+
+def subject_names(loops: Mapping[str, Loop], pseudonym: str, parameters: Mapping[str, Any]) -> Statement:
+    """`subject_names`: every subject that arrived of a loop whose key is personal, with its pseudonym.
+
+    `pseudonym` is that of the column `subject_id` as SQL, which needs `parameters`. What is too long to be an
+    identifier, or empty, has none.
+    """
+    return (
+        f"""
+        create temp table subject_names as
+        select loop, subject_id, {pseudonym} as pseudonym
+        from (select distinct loop, subject_id from arrived
+            where loop in (select unnest($personal::varchar[]))
+                and trim(subject_id) <> '' and length(subject_id) <= {LONGEST_ID})""",
+        {"personal": [loop.name for loop in loops.values() if loop.subjects.key_is_personal], **parameters},
+    )
+
+
 def released(turns: Sequence[date], window: Window, loops: Mapping[str, Loop]) -> Statement:
-    """What an event of `turns` may speak of: `known`, one row per turn, loop, subject and variant.
+    """What an event of `turns` may speak of: `known`, one row per turn, loop, subject and variant, released or decided.
 
     An exposure needs a variant that is `in_force` in its turn. An outcome may follow an exposure of an earlier turn,
     within its loop's reach, and need not name a variant: those have the variant ''.
@@ -99,6 +123,9 @@ def released(turns: Sequence[date], window: Window, loops: Mapping[str, Loop]) -
             from (select unnest({_dates(turns)}) as turn) as t
             join (
                 select turn, loop, subject_id, variant_id from flywheel.releases
+                where turn between $first::date - $back::integer and $last::date
+                union all
+                select turn, loop, subject_id, variant_id from flywheel.decisions
                 where turn between $first::date - $back::integer and $last::date
             ) as r on r.turn <= t.turn
             join loops as l on l.loop = r.loop and r.turn >= t.turn - l.reach

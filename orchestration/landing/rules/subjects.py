@@ -7,6 +7,7 @@ Not here: reading files (rows) and which subjects a turn takes (graph.assets.sub
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from orchestration.assignment import POINT_DIGITS, holdout_salt
 from orchestration.landing.rules import Statement
 from orchestration.landing.rules.columns import Column, literal, quoted
 from orchestration.landing.rules.problems import LONGEST_ID, LONGEST_TEXT
@@ -55,10 +56,11 @@ def decided(
             from (
                 select _line, coalesce(_problem, case {empty} {long} end) as problem,
                     {value(subjects.key)} as subject_id, {form} as format, {value(subjects.pool)} as category,
-                    {value(subjects.original)} as original, json_object({facts})::varchar as facts
+                    {value(subjects.original)} as original, json_object({facts})::varchar as facts,
+                    {point("$salt || " + quoted(subjects.key))} as holdout_point
                 from arrived
             )""",
-            dict(parameters) if subjects.personal else {},
+            {"salt": f"{holdout_salt(loop)}:", **(parameters if subjects.personal else {})},
         ),
         ("create temp table refused as select _line, problem from listed where problem is not null", {}),
         (
@@ -82,6 +84,18 @@ def decided(
     ]
 
 
+def addressees(subjects: Subjects) -> str:
+    """Pseudonym and identifier, as it was sent, of every subject that is not refused; where the key is personal."""
+    return f"""
+        select distinct l.subject_id, a.{quoted(subjects.key)}
+        from listed as l join arrived as a using (_line) where l.problem is null"""
+
+
+def point(text: str) -> str:
+    """`assignment.point` of salt and unit, joined by a colon in `text`, as SQL. Exact: 52 bits fit a double."""
+    return f"('0x' || left(sha256({text}), {POINT_DIGITS}))::ubigint / {16**POINT_DIGITS}.0::double"
+
+
 def stored(loop: str, file_hash: str) -> list[Statement]:
     """The rows that are neither refused nor repeated, as versions in force; the last statement inserts."""
     taken = "select * from listed anti join repeated using (_line) where problem is null"
@@ -96,7 +110,7 @@ def stored(loop: str, file_hash: str) -> list[Statement]:
             f"""
             insert into flywheel.landed_subjects (
                 loop, subject_id, version, format, category, original, facts, holdout_point, landed_order, file_hash)
-            select $loop, subject_id, version, format, category, original, facts, null,
+            select $loop, subject_id, version, format, category, original, facts, holdout_point,
                 (select coalesce(max(landed_order), 0) from flywheel.landed_subjects)
                     + row_number() over (order by _line), $file_hash
             from ({taken}) order by _line""",
