@@ -66,15 +66,15 @@ class PerUnit:
     holdout: float = 0.10
     instead: Instead = Instead()
     horizon: int = 8
-    audience: bool = True
-    outputs: Mapping[str, str] = MappingProxyType({"releases": "decisions", "results": "results"})
-    release_reads: Mapping[str, str] = MappingProxyType({"spent": statements.SPENT})
-    outbox_read: str = statements.PROVENANCE
-    evidence: str = statements.EVIDENCE
-    learning_reads: Mapping[str, str] = DECISION_READS
-    learns_from: str = "logged"
-    condition_reads: Mapping[str, str] = DECISION_READS
-    unwanted: str = statements.UNWANTED
+    audience = True
+    outputs = MappingProxyType({"releases": "decisions", "results": "results"})
+    release_reads = MappingProxyType({"spent": statements.SPENT})
+    outbox_read = statements.PROVENANCE
+    evidence = statements.EVIDENCE
+    learning_reads = DECISION_READS
+    learns_from = "logged"
+    condition_reads = DECISION_READS
+    unwanted = statements.UNWANTED
 
     def __post_init__(self) -> None:
         if not 0 < self.holdout < 1 or not self.unit:

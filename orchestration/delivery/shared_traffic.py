@@ -50,7 +50,7 @@ class SharedTraffic:
     variants: int = 4
     drafts: int = 2
     horizon: int = 8
-    audience: bool = True
+    audience = True
 
     def __post_init__(self) -> None:
         if self.allocation.holdout != self.holdout or self.drafts < 1 or not self.unit:
@@ -66,7 +66,7 @@ class SharedTraffic:
             horizon=self.horizon,
         )
 
-    outputs: Mapping[str, str] = MappingProxyType({"releases": "releases"})
+    outputs = MappingProxyType({"releases": "releases"})
 
     def fits(self, loop: "Loop") -> None:
         if loop.subjects.key_is_personal:
@@ -90,7 +90,7 @@ class SharedTraffic:
     def tried(self, drafts: Sequence[Draft], briefs: Sequence[Mapping[str, Any]], workshop: Workshop) -> list[Draft]:  # noqa: ARG002
         return [*drafts]
 
-    release_reads: Mapping[str, str] = MappingProxyType(
+    release_reads = MappingProxyType(
         {"met": statements.MET_BEFORE, "rejected": statements.REJECTED, "last": statements.LAST_RELEASE}
     )
 
@@ -115,7 +115,7 @@ class SharedTraffic:
             rows = pl.concat([rows, release_rows(releasing, stays)])
         return {"releases": rows}
 
-    outbox_read: str = statements.PROVENANCE
+    outbox_read = statements.PROVENANCE
 
     def outbox(self, rows: "pl.DataFrame", loop: "Loop", turn: str) -> Iterator[dict[str, Any]]:
         """One item for each subject; the rows of a subject stand together."""
@@ -153,8 +153,8 @@ class SharedTraffic:
     def understood(self, policy: str, by_format: Formats) -> Policy:
         return Policy.from_json(policy).covering(by_format)
 
-    evidence: str = statements.EVIDENCE
-    learning_reads: Mapping[str, str] = MappingProxyType(
+    evidence = statements.EVIDENCE
+    learning_reads = MappingProxyType(
         {
             "evidence": statements.EVIDENCE_SO_FAR,
             "seen": statements.SUBJECTS_SEEN,
@@ -164,7 +164,7 @@ class SharedTraffic:
         }
     )
 
-    learns_from: str = "evidence"
+    learns_from = "evidence"
 
     def fitted(self, learning: Learning) -> Policy:
         return fit_policy(learning.read["evidence"], learning.by_format, learning.embed)
@@ -178,7 +178,7 @@ class SharedTraffic:
             return compared_recipes(learning, champion, self.control)
         return compared_shares(learning, champion, self.allocation)
 
-    condition_reads: Mapping[str, str] = MappingProxyType(
+    condition_reads = MappingProxyType(
         {
             "observed": statements.OBSERVED_SHARES,
             "seen": statements.SUBJECTS_SEEN,
@@ -199,7 +199,7 @@ class SharedTraffic:
             **alike,
         }
 
-    unwanted: str = statements.UNWANTED
+    unwanted = statements.UNWANTED
 
     def places(self, read: Frames) -> list[tuple[Context, float]]:
         return [

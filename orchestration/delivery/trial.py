@@ -42,15 +42,15 @@ class Trial:
     unit: str = "trial"
     holdout: float = 0.10
     horizon: int = 8
-    audience: bool = False
-    outputs: Mapping[str, str] = MappingProxyType({"releases": "decisions", "results": "results"})
-    release_reads: Mapping[str, str] = MappingProxyType({"spent": statements.SPENT})
-    outbox_read: str = statements.PROVENANCE
-    evidence: str = statements.EVIDENCE
-    learning_reads: Mapping[str, str] = DECISION_READS
-    learns_from: str = "logged"
-    condition_reads: Mapping[str, str] = DECISION_READS
-    unwanted: str = statements.UNWANTED
+    audience = False
+    outputs = MappingProxyType({"releases": "decisions", "results": "results"})
+    release_reads = MappingProxyType({"spent": statements.SPENT})
+    outbox_read = statements.PROVENANCE
+    evidence = statements.EVIDENCE
+    learning_reads = DECISION_READS
+    learns_from = "logged"
+    condition_reads = DECISION_READS
+    unwanted = statements.UNWANTED
 
     def __post_init__(self) -> None:
         if not 0 < self.holdout < 1:

@@ -67,11 +67,6 @@ class Subjects:
         named = (self.key, self.original, self.pool, *((self.format,) if self.format else ()), *self.facts)
         return tuple(dict.fromkeys(named))
 
-    @property
-    def key_is_personal(self) -> bool:
-        """Whether the key identifies a person, so that only a pseudonym of it is stored."""
-        return self.key in self.personal
-
 
 @dataclass(frozen=True)
 class Outcome:
