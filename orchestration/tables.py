@@ -314,6 +314,7 @@ _ALL = (
         "unit_id": _UNIT,
         "occurred_at": ("TIMESTAMP", "When, in UTC."),
         "value": ("DOUBLE", "Amount; null where the outcome has none."),
+        "decision_id": ("VARCHAR", "Decision that it is a result of; null for an event."),
         "simulated": ("BOOLEAN", "Whether a simulated audience made the event."),
     }),
     Table("outcome_definitions", "one row per loop and outcome", ("loop", "outcome"), {

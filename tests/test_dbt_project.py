@@ -77,7 +77,7 @@ def test_a_model_tests_its_key_and_proves_by_example_what_it_computes(
 
 def test_a_mart_keeps_its_contract_and_replaces_turns(kpi_models: list[dict[str, Any]]) -> None:
     marts = [model for model in kpi_models if model["schema"] == "marts"]
-    assert len(marts) == 12
+    assert len(marts) == 14
     for mart in marts:
         config = mart["config"]
         assert config["contract"]["enforced"], mart["name"]

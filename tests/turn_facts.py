@@ -1,6 +1,6 @@
 """Facts of turns, written straight into a warehouse: what dbt's tests start from.
 
-Here: releases, exposures and outcomes in a line each.
+Here: releases, decisions, exposures, outcomes and results in a line each.
 Not here: how the flywheel comes by them (tests of landing and of whole turns).
 """
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from orchestration.graph.assets.facts import EXPOSURES, OUTCOMES
 from orchestration.tables import TABLES
 from orchestration.warehouse.dbt import Dbt, NodeResult
 from orchestration.warehouse.duckdb_file import Warehouse
@@ -19,6 +20,9 @@ NEXT = "2026-01-12"
 CLICK = ("click", 86_400, True, False, False)
 PURCHASE = ("purchase", 7 * 86_400, False, False, True)
 COMPLAINT = ("complaint", 7 * 86_400, False, True, False)
+
+
+Definition = tuple[str, int, bool, bool, bool] | tuple[str, int, bool, bool, bool, float]
 
 
 class TurnFacts:
@@ -31,10 +35,11 @@ class TurnFacts:
         self.pending: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self.declare(CLICK, PURCHASE, COMPLAINT)
 
-    def declare(self, *outcomes: tuple[str, int, bool, bool, bool], loop: str | None = None) -> None:
-        columns = ("outcome", "within_s", "is_reward", "is_guardrail", "has_value")
+    def declare(self, *outcomes: Definition, loop: str | None = None) -> None:
+        """Outcomes of a loop; one that is the reward has a weight of 1 unless another one is given at its end."""
+        columns = ("outcome", "within_s", "is_reward", "is_guardrail", "has_value", "weight")
         rows = [
-            {"loop": loop or self.loop, "weight": float(outcome[2]), **dict(zip(columns, outcome, strict=True))}
+            {"loop": loop or self.loop, **dict(zip(columns, (*outcome, float(outcome[2])), strict=False))}
             for outcome in outcomes
         ]
         table = TABLES["outcome_definitions"]
@@ -57,6 +62,73 @@ class TurnFacts:
                 share=share,
                 **{"category": "toys", "format": "headline", "holdout": 0.1, **given},
             )
+
+    def decide(self, decision: str, subject: str, option: str | None, *, turn: str = TURN, **given: Any) -> None:
+        """A choice for `subject` within the pool `all`; without an option it is one of the holdout."""
+        held = option is None
+        self.insert(
+            "decisions",
+            turn=turn,
+            decision_id=decision,
+            subject_id=subject,
+            option=option,
+            recipe_id=option,
+            candidate_id=None if held else f"candidate of {decision}",
+            **{
+                "variant_id": f"{option or 'original'} for {subject}",
+                "stratum": "all",
+                "category": "leads",
+                "format": "mail",
+                "propensity": 1.0 if held else 0.5,
+                "is_control": held,
+                "in_holdout": held,
+                "delivered": not held,
+                "holdout": 0.1,
+                "decided_at": f"{turn} 06:00",
+                "tried_at": None,
+                **given,
+            },
+        )
+
+    def meet(self, decision: str, subject: str, variant: str, at: str, *, turn: str = TURN, **given: Any) -> None:
+        """An exposure of `subject` to what was decided for it."""
+        self.expose(given.pop("unit", subject), subject, variant, at, turn=turn, release_id=decision, **given)
+
+    def result(self, decision: str, subject: str, outcome: str, at: str, *, turn: str = TURN, **given: Any) -> None:
+        """What the trial of a decision, or the making of its answer, showed."""
+        self.insert(
+            "results",
+            turn=turn,
+            decision_id=decision,
+            subject_id=subject,
+            outcome=outcome,
+            recorded_at=at,
+            **{"value": None, **given},
+        )
+
+    def event(self, name: str, unit: str, subject: str, at: str, *, turn: str = TURN, **given: Any) -> None:
+        """What an application logged; `given` names the variant of an exposure."""
+        self.insert(
+            "events",
+            turn=turn,
+            event_type=name,
+            subject_id=subject,
+            unit_id=unit,
+            occurred_at=at,
+            **{
+                "event_id": f"{self.loop} {name} {unit} {subject} {at}",
+                "in_holdout": False,
+                "simulated": False,
+                **given,
+            },
+        )
+
+    def gather(self, *turns: str) -> None:
+        """Exposures and outcomes of `turns` from releases, decisions, events and results, as the stages do it."""
+        self.flush()
+        for turn in turns or (TURN,):
+            self.warehouse.replace(TABLES["exposures"], EXPOSURES.format(turn=turn), turn=turn)
+            self.warehouse.replace(TABLES["outcomes"], OUTCOMES.format(turn=turn), turn=turn)
 
     def expose(self, unit: str, subject: str, variant: str, at: str, *, turn: str = TURN, **given: Any) -> None:
         self.insert(

@@ -2,11 +2,12 @@
 {% macro z95() -%} 1.959963984540054 {%- endmacro %}
 
 {# One end of the interval of a mean reward; `sign` is '+' or '-'. Rewards of 0 or 1: Wilson (1927), which stays
-   within [0, 1] and has a width at rates of 0 and 1. Amounts: normal, from the sum of squares. Null without units. #}
-{% macro rate_end(sign, reward, squares, units, has_value) -%}
+   within [0, 1] and has a width at rates of 0 and 1. Amounts and weighted sums: normal, from the sum of squares.
+   Null without units. #}
+{% macro rate_end(sign, reward, squares, units, is_amount) -%}
     case
         when {{ units }} = 0 then null
-        when {{ has_value }}
+        when {{ is_amount }}
             then {{ ratio(reward, units) }} {{ sign }} {{ z95() }} * sqrt({{ variance(reward, squares, units) }} / {{ units }})
         else
             least(1, greatest(0,

@@ -9,8 +9,10 @@ with outcomes as (
         outcomes.value,
         outcomes.simulated,
         definitions.within_s,
+        definitions.weight,
         definitions.is_reward,
-        definitions.has_value
+        definitions.has_value,
+        definitions.is_part_of_reward
     from {{ ref('stg_outcomes') }} as outcomes
     inner join {{ ref('stg_outcome_definitions') }} as definitions
         on outcomes.loop = definitions.loop and outcomes.outcome = definitions.outcome
@@ -20,15 +22,46 @@ with outcomes as (
         on outcomes.loop = releases.loop
         and outcomes.subject_id = releases.subject_id
         and outcomes.turn >= releases.turn
-    where outcomes.turn >= (select min(turn) from {{ ref('int_released_variants') }})
+    where outcomes.decision_id is null
+        and outcomes.turn >= (select min(turn) from {{ ref('int_released_variants') }})
         and outcomes.turn <= (
             select {{ dbt.dateadd('second', '(select max(within_s) from ' ~ ref('stg_outcome_definitions') ~ ')', 'max(first_exposed_at)') }}
             from {{ ref('int_first_exposures') }}
         )
 ),
 
--- An event that was sent twice with one identity counts once, also when the copies lie in two turns.
-attributed as (
+-- A result is of its decision, whenever it was recorded: making an answer costs before anybody meets it.
+results as (
+    select
+        released.release_key,
+        outcomes.outcome,
+        outcomes.outcome_id,
+        outcomes.value,
+        outcomes.simulated,
+        definitions.weight,
+        definitions.is_reward,
+        definitions.has_value,
+        definitions.is_part_of_reward
+    from {{ ref('stg_outcomes') }} as outcomes
+    inner join {{ ref('stg_outcome_definitions') }} as definitions
+        on outcomes.loop = definitions.loop and outcomes.outcome = definitions.outcome
+    inner join {{ ref('int_released_variants') }} as released
+        on outcomes.turn = released.turn
+        and outcomes.loop = released.loop
+        and outcomes.decision_id = released.decision_id
+    where outcomes.decision_id is not null
+),
+
+-- It counts once, also where several units met what was decided.
+result_units as (
+    select exposures.release_key, min(exposures.unit_key) as unit_key
+    from {{ ref('int_first_exposures') }} as exposures
+    inner join (select distinct release_key from results) as released
+        on exposures.release_key = released.release_key
+    group by exposures.release_key
+),
+
+matched as (
     select
         exposures.release_key,
         exposures.unit_key,
@@ -38,25 +71,61 @@ attributed as (
         exposures.met_two_variants or exposures.treated_in_holdout as is_excluded,
         outcomes.outcome,
         outcomes.outcome_id,
-        min(outcomes.value) as value,
-        {{ dbt.bool_or('outcomes.is_reward') }} as is_reward,
-        {{ dbt.bool_or('outcomes.has_value') }} as has_value,
-        {{ dbt.bool_or('outcomes.simulated') }} as simulated
+        outcomes.value,
+        outcomes.weight,
+        outcomes.is_reward,
+        outcomes.has_value,
+        outcomes.is_part_of_reward,
+        outcomes.simulated
     from {{ ref('int_first_exposures') }} as exposures
     inner join outcomes
         on exposures.release_key = outcomes.release_key
         and exposures.unit_key = outcomes.unit_key
         and outcomes.occurred_at >= exposures.first_exposed_at
         and outcomes.occurred_at <= {{ dbt.dateadd('second', 'outcomes.within_s', 'exposures.first_exposed_at') }}
-    group by
+
+    union all
+
+    select
         exposures.release_key,
         exposures.unit_key,
         exposures.variant_key,
         exposures.segment,
         exposures.in_holdout,
-        exposures.met_two_variants or exposures.treated_in_holdout,
-        outcomes.outcome,
-        outcomes.outcome_id
+        exposures.met_two_variants or exposures.treated_in_holdout as is_excluded,
+        results.outcome,
+        results.outcome_id,
+        results.value,
+        results.weight,
+        results.is_reward,
+        results.has_value,
+        results.is_part_of_reward,
+        results.simulated
+    from results
+    inner join result_units on results.release_key = result_units.release_key
+    inner join {{ ref('int_first_exposures') }} as exposures
+        on result_units.release_key = exposures.release_key and result_units.unit_key = exposures.unit_key
+),
+
+-- An event that was sent twice with one identity counts once, also when the copies lie in two turns.
+attributed as (
+    select
+        release_key,
+        unit_key,
+        variant_key,
+        segment,
+        in_holdout,
+        is_excluded,
+        outcome,
+        outcome_id,
+        min(value) as value,
+        min(weight) as weight,
+        {{ dbt.bool_or('is_reward') }} as is_reward,
+        {{ dbt.bool_or('has_value') }} as has_value,
+        {{ dbt.bool_or('is_part_of_reward') }} as is_part_of_reward,
+        {{ dbt.bool_or('simulated') }} as simulated
+    from matched
+    group by release_key, unit_key, variant_key, segment, in_holdout, is_excluded, outcome, outcome_id
 )
 
 select
@@ -71,9 +140,10 @@ select
     {{ exact_sum('value') }} as value,
     case
         when not {{ dbt.bool_or('is_reward') }} then null
-        when {{ dbt.bool_or('has_value') }} then coalesce({{ exact_sum('value') }}, 0)
-        else 1.0
+        when {{ dbt.bool_or('has_value') }} then min(weight) * coalesce({{ exact_sum('value') }}, 0)
+        else min(weight)
     end as reward,
+    {{ dbt.bool_or('is_part_of_reward') }} as is_part_of_reward,
     {{ dbt.bool_or('simulated') }} as simulated
 from attributed
 group by release_key, unit_key, variant_key, segment, in_holdout, is_excluded, outcome

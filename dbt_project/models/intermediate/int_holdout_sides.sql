@@ -1,66 +1,79 @@
 with sides as (
     select
         released.turn_loop_key,
-        released.release_key,
+        released.stratum_key,
         segments.in_holdout,
         sum(segments.units) as units
     from {{ ref('int_variant_segments') }} as segments
     inner join {{ ref('int_released_variants') }} as released on segments.variant_key = released.variant_key
-    group by released.turn_loop_key, released.release_key, segments.in_holdout
+    group by released.turn_loop_key, released.stratum_key, segments.in_holdout
 ),
 
 rewards as (
-    select released.release_key, outcomes.in_holdout, {{ exact_sum('outcomes.reward') }} as reward
+    select released.stratum_key, outcomes.in_holdout, {{ exact_sum('outcomes.reward') }} as reward
     from {{ ref('int_variant_segment_outcomes') }} as outcomes
     inner join {{ ref('int_released_variants') }} as released on outcomes.variant_key = released.variant_key
-    group by released.release_key, outcomes.in_holdout
+    group by released.stratum_key, outcomes.in_holdout
 ),
 
--- Mantel-Haenszel weight of a subject: n_treated * n_holdout / n; zero unless both sides met it.
+-- Mantel-Haenszel weight of a stratum: n_treated * n_holdout / n; zero unless both sides met it.
 weighted as (
     select
         sides.turn_loop_key,
-        sides.release_key,
+        sides.stratum_key,
         sides.in_holdout,
         sides.units,
         coalesce(rewards.reward, 0) as reward,
         coalesce({{ ratio('rewards.reward', 'sides.units') }}, 0) as rate,
         coalesce({{ ratio(
-            'sides.units * (sum(sides.units) over (partition by sides.release_key) - sides.units)',
-            'sum(sides.units) over (partition by sides.release_key)'
+            'sides.units * (sum(sides.units) over (partition by sides.stratum_key) - sides.units)',
+            'sum(sides.units) over (partition by sides.stratum_key)'
         ) }}, 0) as weight
     from sides
-    left join rewards on sides.release_key = rewards.release_key and sides.in_holdout = rewards.in_holdout
+    left join rewards on sides.stratum_key = rewards.stratum_key and sides.in_holdout = rewards.in_holdout
 ),
 
--- What each unit moves its side's weighted sum of rates by: weight / n * (reward - rate), over all subjects it met.
+-- The same, said of each release, so that millions of exposures are joined by one key.
+released as (
+    select
+        releases.release_key,
+        weighted.turn_loop_key,
+        weighted.in_holdout,
+        weighted.weight,
+        weighted.rate,
+        weighted.units
+    from (select distinct release_key, stratum_key from {{ ref('int_released_variants') }}) as releases
+    inner join weighted on releases.stratum_key = weighted.stratum_key
+),
+
+-- What each unit moves its side's weighted sum of rates by: weight / n * (reward - rate), over all strata it is in.
 deviations as (
     select
-        weighted.turn_loop_key,
+        released.turn_loop_key,
         exposures.in_holdout,
         exposures.unit_key,
         case
             when exposures.met_two_variants or exposures.treated_in_holdout then 0
-            else -coalesce({{ ratio('weighted.weight * weighted.rate', 'weighted.units') }}, 0)
+            else -coalesce({{ ratio('released.weight * released.rate', 'released.units') }}, 0)
         end as deviation,
         not (exposures.met_two_variants or exposures.treated_in_holdout) as counts,
         exposures.treated_in_holdout
     from {{ ref('int_first_exposures') }} as exposures
-    inner join weighted
-        on exposures.release_key = weighted.release_key and exposures.in_holdout = weighted.in_holdout
+    inner join released
+        on exposures.release_key = released.release_key and exposures.in_holdout = released.in_holdout
 
     union all
 
     select
-        weighted.turn_loop_key,
+        released.turn_loop_key,
         outcomes.in_holdout,
         outcomes.unit_key,
-        {{ ratio('weighted.weight * outcomes.reward', 'weighted.units') }} as deviation,
+        {{ ratio('released.weight * outcomes.reward', 'released.units') }} as deviation,
         false as counts,
         false as treated_in_holdout
     from {{ ref('int_attributed_outcomes') }} as outcomes
-    inner join weighted
-        on outcomes.release_key = weighted.release_key and outcomes.in_holdout = weighted.in_holdout
+    inner join released
+        on outcomes.release_key = released.release_key and outcomes.in_holdout = released.in_holdout
     where outcomes.reward is not null and not outcomes.is_excluded
 ),
 
@@ -110,7 +123,9 @@ select
     totals.reward,
     totals.weight,
     {{ ratio('totals.weighted_rate', 'totals.weight') }} as rate,
-    -- Variance of the logarithm of the rate, with the usual correction for a finite number of clusters.
+    -- Variances of the rate and of its logarithm, with the usual correction for a finite number of clusters.
+    {{ ratio('clustered.squared_deviations', 'power(totals.weight, 2)') }}
+        * {{ ratio('clustered.units', 'clustered.units - 1') }} as rate_variance,
     {{ ratio('clustered.squared_deviations', 'power(totals.weighted_rate, 2)') }}
         * {{ ratio('clustered.units', 'clustered.units - 1') }} as log_rate_variance
 from clustered

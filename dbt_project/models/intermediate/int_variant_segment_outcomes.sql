@@ -1,13 +1,23 @@
+-- Where several outcomes add up to one reward, its square is shared out among them: the sum over outcomes of part times
+-- whole is the square of the whole.
+with wholes as (
+    select release_key, unit_key, sum(reward) as reward
+    from {{ ref('int_attributed_outcomes') }}
+    where is_part_of_reward and reward is not null and not is_excluded
+    group by release_key, unit_key
+)
+
 select
-    variant_key,
-    segment,
-    in_holdout,
-    outcome,
+    outcomes.variant_key,
+    outcomes.segment,
+    outcomes.in_holdout,
+    outcomes.outcome,
     count(*) as converted,
-    {{ exact_sum('value') }} as value,
-    {{ exact_sum('reward') }} as reward,
-    {{ exact_sum('reward * reward') }} as reward_squares,
-    {{ dbt.bool_or('simulated') }} as simulated
-from {{ ref('int_attributed_outcomes') }}
-where not is_excluded
-group by variant_key, segment, in_holdout, outcome
+    {{ exact_sum('outcomes.value') }} as value,
+    {{ exact_sum('outcomes.reward') }} as reward,
+    {{ exact_sum('outcomes.reward * coalesce(wholes.reward, outcomes.reward)') }} as reward_squares,
+    {{ dbt.bool_or('outcomes.simulated') }} as simulated
+from {{ ref('int_attributed_outcomes') }} as outcomes
+left join wholes on outcomes.release_key = wholes.release_key and outcomes.unit_key = wholes.unit_key
+where not outcomes.is_excluded
+group by outcomes.variant_key, outcomes.segment, outcomes.in_holdout, outcomes.outcome

@@ -11,8 +11,11 @@ with compared as (
         coalesce(held.pairs, 0) as holdout_pairs,
         coalesce(held.reward, 0) as holdout_reward,
         held.rate as holdout_rate,
-        {{ ratio('treated.rate', 'held.rate') }} as rate_ratio,
-        treated.log_rate_variance + held.log_rate_variance as log_ratio_variance,
+        -- Over what is not above zero there is no lift; weighted rewards that cancel are zero but for rounding.
+        case when held.rate > 1e-12 then {{ ratio('treated.rate', 'held.rate') }} end as rate_ratio,
+        treated.rate - held.rate as difference,
+        treated.rate_variance + held.rate_variance as difference_variance,
+        case when treated.rate > 1e-12 then treated.log_rate_variance + held.log_rate_variance end as log_ratio_variance,
         turn_loops.simulated
     from {{ ref('int_turn_loops') }} as turn_loops
     left join {{ ref('int_holdout_sides') }} as treated
@@ -35,15 +38,20 @@ select
     holdout_pairs,
     holdout_reward,
     {{ repeatable('holdout_rate') }} as holdout_rate,
+    {{ repeatable('difference') }} as difference,
+    {{ repeatable('difference - ' ~ z95() ~ ' * sqrt(difference_variance)') }} as difference_low,
+    {{ repeatable('difference + ' ~ z95() ~ ' * sqrt(difference_variance)') }} as difference_high,
     {{ repeatable('rate_ratio - 1') }} as lift,
     {{ repeatable('rate_ratio * exp(-' ~ z95() ~ ' * sqrt(log_ratio_variance)) - 1') }} as lift_low,
     {{ repeatable('rate_ratio * exp(' ~ z95() ~ ' * sqrt(log_ratio_variance)) - 1') }} as lift_high,
     case
         when treated_pairs = 0 then 'no units outside the holdout'
         when holdout_pairs = 0 then 'no units in the holdout'
-        when treated_rate is null then 'no subject was met by both sides'
-        when holdout_reward = 0 or holdout_rate = 0 then 'no reward in the holdout'
-        when treated_rate = 0 then 'no reward outside the holdout: a lift, but no interval'
+        when treated_rate is null then 'no stratum was met by both sides'
+        when holdout_rate < -1e-12 then 'a negative mean reward in the holdout: see the difference'
+        when rate_ratio is null then 'no reward in the holdout'
+        when treated_rate < -1e-12 then 'a negative mean reward outside the holdout: a lift, but no interval'
+        when treated_rate <= 1e-12 then 'no reward outside the holdout: a lift, but no interval'
         when log_ratio_variance is null then 'a single unit on one side: a lift, but no interval'
     end as no_lift_reason,
     simulated

@@ -6,7 +6,9 @@ with earlier as (
         {{ unit_key('outcomes.unit_id') }} as unit_key,
         outcomes.subject_id,
         count(distinct outcomes.outcome_id) as rewards
-    from {{ ref('int_turn_loops') }} as turn_loops
+    from (
+        select distinct turn, loop, turn_loop_key from {{ ref('int_released_variants') }} where decision_id is null
+    ) as turn_loops
     inner join {{ ref('stg_outcome_definitions') }} as definitions
         on turn_loops.loop = definitions.loop and definitions.is_reward
     inner join {{ ref('stg_outcomes') }} as outcomes
@@ -26,7 +28,14 @@ earlier_units as (
 rewarded as (
     select release_key, unit_key, reward
     from {{ ref('int_attributed_outcomes') }}
-    where reward is not null and not is_excluded
+    where reward is not null and not is_excluded and not is_part_of_reward
+
+    union all
+
+    select release_key, unit_key, sum(reward) as reward
+    from {{ ref('int_attributed_outcomes') }}
+    where reward is not null and not is_excluded and is_part_of_reward
+    group by release_key, unit_key
 ),
 
 pairs as (
@@ -48,7 +57,10 @@ pairs as (
         on released.turn_loop_key = earlier.turn_loop_key
         and exposures.unit_key = earlier.unit_key
         and released.subject_id = earlier.subject_id
-    where not exposures.in_holdout and not exposures.met_two_variants and not exposures.treated_in_holdout
+    where released.decision_id is null
+        and not exposures.in_holdout
+        and not exposures.met_two_variants
+        and not exposures.treated_in_holdout
 )
 
 select

@@ -36,3 +36,4 @@ inner join {{ ref('stg_outcome_definitions') }} as definitions on released.loop 
 left join exposed on released.variant_key = exposed.variant_key
 left join happened
     on released.variant_key = happened.variant_key and definitions.outcome = happened.outcome
+where released.decision_id is null

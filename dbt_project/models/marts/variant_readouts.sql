@@ -20,7 +20,11 @@ rewarded as (
 ),
 
 rewards as (
-    select loop, has_value from {{ ref('stg_outcome_definitions') }} where is_reward
+    -- Only one outcome of weight 1, had or not had, is a reward of 0 or 1.
+    select loop, count(*) > 1 or max(weight) <> 1 or {{ dbt.bool_or('has_value') }} as is_amount
+    from {{ ref('stg_outcome_definitions') }}
+    where is_reward
+    group by loop
 ),
 
 counted as (
@@ -29,6 +33,7 @@ counted as (
         released.loop,
         released.subject_id,
         released.category,
+        released.stratum,
         released.variant_id,
         released.is_control,
         released.recipe_id,
@@ -38,13 +43,14 @@ counted as (
         coalesce(exposed.excluded_units, 0) as excluded_units,
         coalesce(rewarded.reward, 0) as reward,
         coalesce(rewarded.reward_squares, 0) as reward_squares,
-        coalesce(rewards.has_value, false) as has_value,
+        coalesce(rewards.is_amount, false) as is_amount,
         turn_loops.simulated
     from {{ ref('int_released_variants') }} as released
     inner join {{ ref('int_turn_loops') }} as turn_loops on released.turn_loop_key = turn_loops.turn_loop_key
     left join exposed on released.variant_key = exposed.variant_key
     left join rewarded on released.variant_key = rewarded.variant_key
     left join rewards on released.loop = rewards.loop
+    where released.decision_id is null
 )
 
 select
@@ -52,6 +58,7 @@ select
     loop,
     subject_id,
     category,
+    stratum,
     variant_id,
     is_control,
     recipe_id,
@@ -62,7 +69,7 @@ select
     reward,
     reward_squares,
     {{ ratio('reward', 'units') }} as rate,
-    {{ rate_end('-', 'reward', 'reward_squares', 'units', 'has_value') }} as rate_low,
-    {{ rate_end('+', 'reward', 'reward_squares', 'units', 'has_value') }} as rate_high,
+    {{ rate_end('-', 'reward', 'reward_squares', 'units', 'is_amount') }} as rate_low,
+    {{ rate_end('+', 'reward', 'reward_squares', 'units', 'is_amount') }} as rate_high,
     simulated
 from counted

@@ -7,5 +7,6 @@ select
     unit_id,
     occurred_at,
     value,
+    decision_id,
     coalesce(simulated, false) as simulated
 from {{ source('flywheel', 'outcomes') }}

@@ -5,6 +5,7 @@ select
     subject_id,
     format,
     category,
+    coalesce(stratum, subject_id) as stratum,
     variant_id,
     is_control,
     candidate_id,

@@ -1,4 +1,4 @@
-"""What happened in a turn: its events, and the exposures and outcomes among them.
+"""What happened in a turn: its events, and the exposures and outcomes among them and among the trials.
 
 Here: the three assets that all loops share. Rows stay in the warehouse: a turn may hold millions.
 Not here: reading files (landing) and counting (dbt_project).
@@ -8,10 +8,12 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from orchestration.graph.assets.stage import POOL, described, key_of, turn_asset
+from orchestration.graph.assets.stage import POOL, described, key_of, stages_of, turn_asset
 from orchestration.loops.declaration import Loop
 from orchestration.warehouse.duckdb_file import Warehouse
 
+# An event names the variant that was met. Where one answer was decided on twice for a subject, it is of the decision
+# that was the newest when it happened. What a trial judges meets nobody: it is exposed once, to its own subject.
 EXPOSURES = """
     select
         e.turn, e.loop, e.event_id as exposure_id, r.release_id, e.subject_id, e.variant_id, e.unit_id, e.segment,
@@ -21,12 +23,49 @@ EXPOSURES = """
     from flywheel.events as e
     join (select * from flywheel.releases where turn = '{turn}') as r using (turn, loop, subject_id, variant_id)
     where e.turn = '{turn}' and e.event_type = 'exposure'
+
+    union all
+
+    select
+        e.turn, e.loop, e.event_id as exposure_id, d.decision_id as release_id, e.subject_id, e.variant_id, e.unit_id,
+        e.segment, e.occurred_at, d.propensity, d.is_control, d.in_holdout, e.simulated
+    from flywheel.events as e
+    join (
+        select
+            *,
+            row_number() over (same order by decided_at, decision_id) = 1 as is_first,
+            lead(decided_at) over (same order by decided_at, decision_id) as next_decided_at
+        from flywheel.decisions
+        where turn = '{turn}' and tried_at is null
+        window same as (partition by loop, subject_id, variant_id)
+    ) as d using (turn, loop, subject_id, variant_id)
+    where e.turn = '{turn}' and e.event_type = 'exposure'
+        and (d.is_first or e.occurred_at >= d.decided_at)
+        and (d.next_decided_at is null or e.occurred_at < d.next_decided_at)
+
+    union all
+
+    select
+        turn, loop, decision_id as exposure_id, decision_id as release_id, subject_id, variant_id,
+        subject_id as unit_id, null as segment, tried_at as occurred_at, propensity, is_control, in_holdout,
+        false as simulated
+    from flywheel.decisions
+    where turn = '{turn}' and tried_at is not null
 """
 OUTCOMES = """
     select
-        turn, loop, event_id as outcome_id, event_type as outcome, subject_id, unit_id, occurred_at, value, simulated
+        turn, loop, event_id as outcome_id, event_type as outcome, subject_id, unit_id, occurred_at, value,
+        null as decision_id, simulated
     from flywheel.events
     where turn = '{turn}' and event_type <> 'exposure'
+
+    union all
+
+    select
+        turn, loop, decision_id || ':' || outcome as outcome_id, outcome, subject_id, subject_id as unit_id,
+        recorded_at as occurred_at, value, decision_id, false as simulated
+    from flywheel.results
+    where turn = '{turn}'
 """
 EVENTS_OF_A_TURN = """
     select event_type, count(*) as rows, min(occurred_at) as first, max(occurred_at) as last,
@@ -37,7 +76,8 @@ EVENTS_OF_A_TURN = """
 
 def fact_assets(loops: Sequence[Loop], partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
     """`events`, `exposures` and `outcomes` of a turn."""
-    releases = [key_of("releases", loop) for loop in loops]
+    kept = [key for table in ("releases", "decisions") for key in stages_of(table, loops)]
+    results = stages_of("results", loops)
 
     @dg.asset(
         key=key_of("events", None),
@@ -62,9 +102,9 @@ def fact_assets(loops: Sequence[Loop], partitions: dg.PartitionsDefinition) -> l
     @turn_asset(
         "exposures",
         partitions,
-        description="Units that met a variant, with the propensity it was chosen with.",
+        description="Units that met a variant, or what was decided for them, with the propensity it was chosen with.",
         kinds=("duckdb",),
-        deps=[key_of("events", None), *releases],
+        deps=[key_of("events", None), *kept],
     )
     def exposures(context: dg.AssetExecutionContext) -> str:
         return EXPOSURES.format(turn=context.partition_key)
@@ -72,9 +112,9 @@ def fact_assets(loops: Sequence[Loop], partitions: dg.PartitionsDefinition) -> l
     @turn_asset(
         "outcomes",
         partitions,
-        description="Signals about exposures, as they came: not yet attributed.",
+        description="Signals about exposures and results of decisions, as they came: not yet attributed.",
         kinds=("duckdb",),
-        deps=[key_of("events", None)],
+        deps=[key_of("events", None), *results],
     )
     def outcomes(context: dg.AssetExecutionContext) -> str:
         return OUTCOMES.format(turn=context.partition_key)
