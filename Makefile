@@ -1,8 +1,10 @@
-# Everything sets itself up: a virtual environment, pinned packages, the local model, the browser that tests drive.
+# Everything sets itself up: a virtual environment, pinned packages, the local model, the browser
+# that tests drive, what contains trials.
 PYTHON ?= python3.11
 BIN := .venv/bin
 READY := .venv/.ready
 BROWSER := .venv/.browser
+CONTAINMENT := .venv/.containment
 home ?= $(or $(FLYWHEEL_HOME),var/demo)
 only ?=
 workers ?= 2
@@ -21,13 +23,13 @@ help: ## this list
 demo: $(READY) ## four turns on a real catalogue, with a real model and a simulated audience
 	$(BIN)/flywheel demo
 
-test: $(READY) $(BROWSER) ## all tests
+test: $(READY) $(BROWSER) $(CONTAINMENT) ## all tests
 	$(BIN)/python -m pytest -n $(workers) --dist loadfile
 
 up: $(READY) ## the Dagster UI, its daemon and the MLflow UI on 127.0.0.1; Ctrl-C ends all
 	$(BIN)/flywheel up
 
-bench: $(READY) ## all benchmarks, or one: make bench only=NAME
+bench: $(READY) $(CONTAINMENT) ## all benchmarks, or one: make bench only=NAME
 	$(BIN)/python -m benchmarks $(if $(only),--only $(only))
 
 lint: $(READY) ## style and types
@@ -52,6 +54,13 @@ $(BROWSER): $(READY)
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
 		(apt-get update -q && apt-get install -y -q --no-install-recommends chromium) || \
 		(echo "Install Chromium: tests drive the Dagster UI with it." && false)
+	@touch $@
+
+# Trials of programs are contained by bubblewrap: the one on the machine, else Debian's.
+$(CONTAINMENT): $(READY)
+	@command -v bwrap >/dev/null || \
+		(apt-get update -q && apt-get install -y -q --no-install-recommends bubblewrap) || \
+		(echo "Install bubblewrap: trials of programs are contained by it." && false)
 	@touch $@
 
 pins: ## renew requirements.txt from pyproject.toml

@@ -16,6 +16,7 @@ FIRST = (
     "compounding",
     "crash",
     "bad_input",
+    "trials",
     "learning",
     "reward",
     "evidence",

@@ -114,9 +114,13 @@ class Ground:
         left += [f"file {place}/hostile" for place in _ELSEWHERE if Path(place, "hostile").exists()]
         left += [f"shared memory {number}" for number in _shared_memory() - self._memory_before]
         until = time.monotonic() + 5
-        while (processes := list(_contained_since(self._began))) and time.monotonic() < until:
+        while (processes := self.running()) and time.monotonic() < until:
             time.sleep(0.05)
         return left + [f"process {process}" for process in processes]
+
+    def running(self) -> list[str]:
+        """Contained processes that have started since the ground was laid out, and still run."""
+        return list(_contained_since(self._began))
 
     def _listen(self) -> None:
         """Servers on every kind of address that a program on this machine could reach."""
@@ -154,7 +158,10 @@ class Ground:
                     else:
                         connection, _ = server.accept()
                         with connection, contextlib.suppress(OSError):
-                            connection.sendall(self.secret.encode())
+                            connection.settimeout(1.0)
+                            connection.sendall(f"HTTP/1.0 200 OK\r\n\r\n{self.secret}".encode())
+                            connection.shutdown(socket.SHUT_WR)
+                            connection.recv(65_536)
 
 
 def _shared_memory() -> set[str]:

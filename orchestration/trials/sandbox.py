@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestration.trials.inside.confine import FOLDER, NOBODY, confine
+from orchestration.trials.inside.wire import encode
 
 _PACKAGE = Path(__file__).resolve().parent / "inside"
 _IMPORTED_FROM = "/trial"
@@ -127,10 +128,10 @@ class Sandbox:
     def __init__(self, module: str, order: Mapping[str, Any], *, pipes: Sequence[int], output: int) -> None:
         package = confine.__module__.rpartition(".")[0]
         call = f"import sys; sys.path.insert(0, {_IMPORTED_FROM!r}); from {package}.{module} import main; main()"
-        python = [str(interpreter()), "-I", "-S", "-B", "-c", call, *(str(pipe) for pipe in pipes)]
+        python = [str(interpreter()), "-I", "-S", "-B", "-u", "-c", call, *(str(pipe) for pipe in pipes)]
         as_root = os.geteuid() == 0
         with contextlib.ExitStack() as held:
-            text = _in_memory(held, json.dumps(order).encode())
+            text = _in_memory(held, encode(order))
             modules = {name: _in_memory(held, code).fileno() for name, code in _compiled().items()}
             info_out, info_in = _pipe(held)
             ready_out, ready_in = _pipe(held) if as_root else (None, None)

@@ -8,7 +8,6 @@ side can spoil an answer but not make a verdict. What it writes to its output is
 """
 
 import contextlib
-import json
 import os
 import selectors
 import time
@@ -16,12 +15,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from orchestration.generation.trials import Status, TrialRequest, TrialResult
+from orchestration.trials.inside.wire import decode
 from orchestration.trials.sandbox import Sandbox
 from orchestration.trials.system_calls import filter_program
 
 _SECONDS_TO_START = 60.0
 _JUDGE_OUTPUT = 16 * 1024
-_LONGEST_VERDICTS = 16 * 2**20
 _FIRST_SIGNAL, _SIGXCPU = 128, 24
 # The judge needs room for the tests and for answers on top of what a program may take.
 _JUDGE_LIMITS = {"threads": 1, "file_mb": 1, "files": 8}
@@ -45,7 +44,7 @@ class _Seen:
 def run_trial(request: TrialRequest) -> TrialResult:
     """Run one trial. Raises SandboxError where the machine cannot start a containment."""
     limits = asdict(request.limits)
-    common = {"filter": filter_program().hex()}
+    common: dict[str, Any] = {"filter": filter_program()}
     program = {**common, "limits": limits, "files": dict(request.files), "program": request.program}
     judge = {**common, "limits": {**limits, **_JUDGE_LIMITS}, "files": {}}
     judge |= {"tests": list(request.tests), "before_tests": request.before_tests}
@@ -134,13 +133,7 @@ def _watch(request: TrialRequest, seen: _Seen, *, output: int, verdicts: int, ju
 def _take_verdicts(seen: _Seen, more: bytes) -> bool:
     """Count what the judge says; whether it has said everything."""
     seen.verdicts += more
-    if len(seen.verdicts) > _LONGEST_VERDICTS:
-        seen.ended = "unjudged"
-        return True
-    *lines, rest = bytes(seen.verdicts).split(b"\n")
-    seen.verdicts = bytearray(rest)
-    for line in lines:
-        said: dict[str, Any] = json.loads(line)
+    while (said := _next_frame(seen.verdicts)) is not None:
         if "started" in said:
             seen.started = time.monotonic()
         elif "done" in said:
@@ -152,6 +145,16 @@ def _take_verdicts(seen: _Seen, more: bytes) -> bool:
                 seen.failures.append(said["said"])
                 seen.kinds.add(said["kind"])
     return False
+
+
+def _next_frame(read: bytearray) -> dict[str, Any] | None:
+    """Take the first frame away from what has been read; None where it is not whole yet."""
+    header, line_end, _ = bytes(read[:32]).partition(b"\n")
+    if not line_end or len(read) < (end := len(header) + 1 + int(header)):
+        return None
+    said: dict[str, Any] = decode(bytes(read[len(header) + 1 : end]))
+    del read[:end]
+    return said
 
 
 def _drain(read: bytearray, end: int, most: int) -> None:

@@ -4,11 +4,17 @@ Here: `confine`, called before a line of a program or of its tests is read.
 Not here: namespaces and what is mounted (sandbox), the list of refused system calls (system_calls).
 """
 
+from __future__ import annotations
+
 import ctypes
-import json
 import os
 import resource
-from typing import Any
+
+from orchestration.trials.inside.wire import decode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 FOLDER = "/trial/folder"
 NOBODY = 65534
@@ -25,7 +31,7 @@ class _Filter(ctypes.Structure):
 def read_order() -> dict[str, Any]:
     """What to do, read from standard input, which is then empty for ever."""
     with os.fdopen(0, "rb", closefd=False) as pipe:
-        order = json.loads(pipe.read())
+        order: dict[str, Any] = decode(pipe.read())
     nothing = os.open("/dev/null", os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
@@ -70,7 +76,7 @@ def confine(order: dict[str, Any]) -> None:
         (resource.RLIMIT_SIGPENDING, 64),
     ):
         resource.setrlimit(which, (most, most))
-    instructions = bytes.fromhex(order["filter"])
+    instructions = order["filter"]
     program = _Filter(len(instructions) // 8, instructions)
     _done(libc.prctl(_PR_SET_SECCOMP, ctypes.c_ulong(_SECCOMP_MODE_FILTER), ctypes.byref(program)))
 

@@ -5,15 +5,19 @@ Not here: the program. All this process gets of it is plain data, so equality is
 the pipe on which verdicts leave does not exist where the program runs.
 """
 
-import ast
+from __future__ import annotations
+
+import _ast as ast  # the nodes alone: the module around them is slow to load
 import builtins
-import importlib
 import sys
-from collections.abc import Callable
-from typing import Any
 
 from orchestration.trials.inside.confine import confine, read_order
-from orchestration.trials.inside.wire import Wire, decode, encode
+from orchestration.trials.inside.wire import Wire
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
 
 _LONGEST_LINE = 500
 _GOT = "_trial_got"
@@ -62,11 +66,10 @@ class Program:
         return self._asked({"name": name})
 
     def call(self, name: str, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
-        question = {"name": name, "arguments": [encode(one) for one in arguments], "keywords": encode(keywords)}
-        answer = self._asked(question)
-        for place, content in answer.get("changed", ()):
-            _take_over(arguments[place], decode(content))
-        return decode(answer["value"])
+        answer = self._asked({"name": name, "arguments": list(arguments), "keywords": keywords})
+        for place, now in answer.get("changed", ()):
+            _take_over(arguments[place], now)
+        return answer["value"]
 
     def _asked(self, question: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -81,7 +84,7 @@ class Program:
             raise ProgramGone("the program has ended")
         try:
             return self._wire.receive()
-        except (EOFError, ValueError, RecursionError, MemoryError) as error:
+        except (EOFError, ValueError, TypeError, KeyError, RecursionError, MemoryError) as error:
             self.gone = True
             raise ProgramGone(f"the program has ended or broken off: {error}") from error
 
@@ -125,13 +128,14 @@ def _error_of(test: str, before: str, program: Program) -> dict[str, str] | None
     names: dict[str, Any] = {"__name__": "tests"}
     try:
         exec(compile(before, "before_tests", "exec"), names)
-        tree = ast.parse(test)
+        tree: Any = compile(test, "test", "exec", ast.PyCF_ONLY_AST)
         for name in _names_to_bind(tree, names):
             if name in sys.stdlib_module_names and name in _used_as_modules(tree):
-                names[name] = importlib.import_module(name)
+                names[name] = __import__(name)
             else:
                 _bind(names, name, program)
-        exec(compile(_Capture().prepared(tree), "test", "exec"), names)
+        _keep_what_is_compared(tree)
+        exec(compile(tree, "test", "exec"), names)
     except BaseException as error:
         line = f"{test.strip()}: {_told(error)}"
         if isinstance(error, AssertionError) and _GOT in names:
@@ -143,7 +147,7 @@ def _error_of(test: str, before: str, program: Program) -> dict[str, str] | None
 def _names_to_bind(tree: ast.Module, there: dict[str, Any]) -> list[str]:
     """Names that a test uses and nobody has defined yet. A built-in stays what it is, whatever the program redefines:
     only a test that calls nothing but one built-in is about the program's own function of that name."""
-    nodes = list(ast.walk(tree))
+    nodes = list(_walk(tree))
     used = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
     given = {node.id for node in nodes if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)}
     given |= {node.arg for node in nodes if isinstance(node, ast.arg)}
@@ -160,7 +164,7 @@ def _names_to_bind(tree: ast.Module, there: dict[str, Any]) -> list[str]:
 
 def _used_as_modules(tree: ast.Module) -> set[str]:
     return {
-        node.value.id for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+        node.value.id for node in _walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
     }
 
 
@@ -169,7 +173,7 @@ def _bind(names: dict[str, Any], name: str, program: Program) -> None:
     if answer.get("callable") is True:
         names[name] = _function(name, program)
     elif "value" in answer:
-        names[name] = decode(answer["value"])
+        names[name] = answer["value"]
 
 
 def _function(name: str, program: Program) -> Callable[..., Any]:
@@ -180,20 +184,30 @@ def _function(name: str, program: Program) -> Callable[..., Any]:
     return ask
 
 
-class _Capture(ast.NodeTransformer):
-    """Keeps the left side of a test's comparison, so that the verdict can say what came instead."""
+def _walk(node: ast.AST) -> Iterator[ast.AST]:
+    """The node and all below it."""
+    yield node
+    for name in node._fields:
+        value = getattr(node, name, None)
+        for below in value if isinstance(value, list) else [value]:
+            if isinstance(below, ast.AST):
+                yield from _walk(below)
 
-    def prepared(self, tree: ast.Module) -> ast.Module:
-        return ast.fix_missing_locations(self.visit(tree))
 
-    def visit_Assert(self, node: ast.Assert) -> ast.Assert:
-        if isinstance(node.test, ast.Compare) and node.msg is None:
-            left = ast.NamedExpr(target=ast.Name(id=_GOT, ctx=ast.Store()), value=node.test.left)
-            node.test = ast.Compare(left=left, ops=node.test.ops, comparators=node.test.comparators)
-        return node
+def _keep_what_is_compared(tree: ast.Module) -> None:
+    """Keep the side of each assert's comparison that is no constant, so that the verdict can say what came instead."""
+    for statement in tree.body:
+        if isinstance(statement, ast.Assert) and isinstance(statement.test, ast.Compare) and statement.msg is None:
+            compared = statement.test
+            if not isinstance(compared.left, ast.Constant):
+                compared.left = _kept(compared.left)
+            elif len(compared.comparators) == 1:
+                compared.comparators = [_kept(compared.comparators[0])]
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
-        return node  # a name kept inside a function would not be seen outside
+
+def _kept(value: ast.expr) -> ast.NamedExpr:
+    place = {name: getattr(value, name) for name in value._attributes}
+    return ast.NamedExpr(target=ast.Name(id=_GOT, ctx=ast.Store(), **place), value=value, **place)
 
 
 def _shown(value: object) -> str:

@@ -4,12 +4,16 @@ Here: loading, looking names up, calling, and handing back what came of it.
 Not here: any test. This process never sees one, so a program has nothing to look for in its memory.
 """
 
+from __future__ import annotations
+
 import sys
-from typing import Any
 
 from orchestration.trials.inside.confine import confine, read_order
 from orchestration.trials.inside.wire import Wire, encode
-from orchestration.trials.inside.wire import decode as decoded
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _LONGEST_MESSAGE = 500
 
@@ -28,27 +32,32 @@ def main() -> None:
         wire.send({"loaded": True})
     while True:
         try:
-            wire.send(_answer(names, wire.receive()))
+            question = wire.receive()
         except EOFError:
             return
+        try:
+            wire.send(_answer(names, question))
+        except BaseException as error:
+            wire.send(_raised(error))
 
 
 def _answer(names: dict[str, Any], question: dict[str, Any]) -> dict[str, Any]:
-    try:
-        name = question["name"]
-        if name not in names:
-            return {"missing": name}
-        value = names[name]
-        if "arguments" not in question:
-            return {"callable": True} if callable(value) else {"value": encode(value)}
-        arguments = decoded(question["arguments"])
-        keywords = decoded(question["keywords"])
-        answer: dict[str, Any] = {"value": encode(value(*arguments, **keywords))}
-        after = [encode(one) if isinstance(one, (list, dict, set)) else None for one in arguments]
-        changed = [[place, one] for place, one in enumerate(after) if one not in (None, question["arguments"][place])]
-        return {**answer, "changed": changed} if changed else answer
-    except BaseException as error:
-        return _raised(error)
+    """What the name stands for, or what calling it gives; raises whatever the program does."""
+    name = question["name"]
+    if name not in names:
+        return {"missing": name}
+    value = names[name]
+    if "arguments" not in question:
+        return {"callable": True} if callable(value) else {"value": value}
+    arguments = question["arguments"]
+    before = [encode(one) if isinstance(one, (list, dict, set)) else None for one in arguments]
+    answer = {"value": value(*arguments, **question["keywords"])}
+    changed = [
+        [place, one]
+        for place, one in enumerate(arguments)
+        if before[place] is not None and encode(one) != before[place]
+    ]
+    return {**answer, "changed": changed} if changed else answer
 
 
 def _raised(error: BaseException) -> dict[str, Any]:
