@@ -2,6 +2,7 @@
 
 import json
 import os
+import struct
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ import pytest
 
 from orchestration.generation.trials import Limits, TrialRequest, TrialResult, code_trial
 from orchestration.testing.hostile import Ground, HostileProgram, hostile_programs
-from orchestration.trials import containment, sandbox
+from orchestration.trials import containment, sandbox, watching
 from orchestration.trials.containment import Containment, ContainmentUnavailable, containment_problem
 from orchestration.trials.inside.wire import decode, encode
 
@@ -143,6 +144,37 @@ def test_results_come_in_the_order_of_the_requests_and_progress_is_told():
     results = Containment(workers=2).run_all(requests, told.append)
     assert [result.status for result in results] == ["passed"] * 3 + ["failed"] * 6
     assert told[-1] == "9 of 9 trials"
+
+
+def test_tests_are_not_trusted_either():
+    """A test that writes verdicts of its own ends the trial without one."""
+    forged = "import os\nfor number in range(3, 64):\n    try:\n        os.write(number, b'19\\nD2:s4:donec4:True')\n"
+    result = trial(SQUARE, forged + "    except OSError:\n        pass", "assert square(2) == 5")
+    assert (result.status, result.score) == ("unjudged", 0.0)
+    flood = "import os\nwhile True:\n    os.write(1, b'x' * 65536)"
+    assert trial(SQUARE, flood, limits=Limits(seconds=1.0)).status == "timeout"
+    assert trial(SQUARE, "assert open('/etc/passwd').read()").status == "failed"
+
+
+def test_the_number_of_processes_is_limited_even_where_the_filter_of_system_calls_fails(monkeypatch):
+    """Root's processes have no limit of their own, so a contained program is no root to the kernel."""
+    allow_everything = struct.pack("=HBBI", 6, 0, 0, 0x7FFF0000)
+    monkeypatch.setattr(watching, "filter_program", lambda: allow_everything)
+    program = (
+        "import os, time\n"
+        "def forks():\n"
+        "    for done in range(200):\n"
+        "        try:\n"
+        "            child = os.fork()\n"
+        "        except OSError:\n"
+        "            return done\n"
+        "        if child == 0:\n"
+        "            time.sleep(60)\n"
+        "            os._exit(0)\n"
+    )
+    with Ground() as ground:
+        assert trial(program, "assert forks() == 7", limits=Limits(threads=8)).failures == ()
+        assert ground.left_behind() == []
 
 
 # What is refused

@@ -103,7 +103,7 @@ def _run(request: TrialRequest) -> TrialResult:
     """One trial; where its containment cannot be started although others could, it is left without a verdict."""
     try:
         return run_trial(request)
-    except SandboxError as error:
+    except (SandboxError, OSError) as error:
         return TrialResult(
             status="unjudged",
             score=0.0,

@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from orchestration.trials.inside.confine import FOLDER, NOBODY, confine
 from orchestration.trials.inside.wire import encode
@@ -121,22 +121,27 @@ def _command(info: int, ready: int | None, modules: Mapping[str, int]) -> list[s
 class Sandbox:
     """A module of `inside`, running contained from the moment the object is made, until `end`.
 
-    `order` is what it reads on standard input; `pipes` are file descriptors that it gets, as arguments too; both its
-    standard output and error go to `output`. It dies with the thread that made it. Raises SandboxError.
+    `order` is what it reads on standard input; `pipes` are ends of pipes that it gets, their numbers as arguments; its
+    standard output and error both go to `output`. It dies with the thread that made it. Raises SandboxError.
     """
 
-    def __init__(self, module: str, order: Mapping[str, Any], *, pipes: Sequence[int], output: int) -> None:
+    def __init__(self, module: str, order: Mapping[str, Any], *, pipes: Sequence[IO[bytes]], output: IO[bytes]) -> None:
         package = confine.__module__.rpartition(".")[0]
         call = f"import sys; sys.path.insert(0, {_IMPORTED_FROM!r}); from {package}.{module} import main; main()"
-        python = [str(interpreter()), "-I", "-S", "-B", "-u", "-c", call, *(str(pipe) for pipe in pipes)]
+        python = [str(interpreter()), "-I", "-S", "-B", "-u", "-c", call, *(str(end.fileno()) for end in pipes)]
         as_root = os.geteuid() == 0
         with contextlib.ExitStack() as held:
             text = _in_memory(held, encode(order))
             modules = {name: _in_memory(held, code).fileno() for name, code in _compiled().items()}
-            info_out, info_in = _pipe(held)
-            ready_out, ready_in = _pipe(held) if as_root else (None, None)
+            info_out, info_in = pipe(held)
+            ready_out, ready_in = pipe(held) if as_root else (None, None)
             ready = ready_out.fileno() if ready_out else None
-            passed = [*pipes, *modules.values(), info_in.fileno(), *([] if ready is None else [ready])]
+            passed = [
+                *(end.fileno() for end in pipes),
+                *modules.values(),
+                info_in.fileno(),
+                *([] if ready is None else [ready]),
+            ]
             try:
                 self._process = subprocess.Popen(
                     [*_command(info_in.fileno(), ready, modules), "--", *python],
@@ -184,7 +189,8 @@ class Sandbox:
         self._process.wait(_SECONDS_TO_END)
 
 
-def _pipe(held: contextlib.ExitStack) -> tuple[Any, Any]:
+def pipe(held: contextlib.ExitStack) -> tuple[IO[bytes], IO[bytes]]:
+    """The two ends of a pipe, to read from and to write to, unbuffered and closed with `held` at the latest."""
     out, into = os.pipe()
     return held.enter_context(os.fdopen(out, "rb", 0)), held.enter_context(os.fdopen(into, "wb", 0))
 

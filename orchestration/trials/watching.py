@@ -12,15 +12,17 @@ import os
 import selectors
 import time
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import IO, Any
 
 from orchestration.generation.trials import Status, TrialRequest, TrialResult
 from orchestration.trials.inside.wire import decode
-from orchestration.trials.sandbox import Sandbox
+from orchestration.trials.sandbox import Sandbox, pipe
 from orchestration.trials.system_calls import filter_program
 
 _SECONDS_TO_START = 60.0
 _JUDGE_OUTPUT = 16 * 1024
+_LONGEST_VERDICT = 64 * 1024
+_LONGEST_FAILURE = 2000
 _FIRST_SIGNAL, _SIGXCPU = 128, 24
 # The judge needs room for the tests and for answers on top of what a program may take.
 _JUDGE_LIMITS = {"threads": 1, "file_mb": 1, "files": 8}
@@ -50,59 +52,26 @@ def run_trial(request: TrialRequest) -> TrialResult:
     judge |= {"tests": list(request.tests), "before_tests": request.before_tests}
     seen = _Seen()
     with contextlib.ExitStack() as held:
-        calls, answers, output, verdicts, judge_output = (_Pipe(held) for _ in range(5))
-        ours = held.enter_context(_Ending())
-        ours.sandboxes.append(
-            Sandbox("program", program, pipes=[calls.out, answers.into], output=output.into),
-        )
-        ours.sandboxes.append(
-            Sandbox("judge", judge, pipes=[answers.out, calls.into, verdicts.into], output=judge_output.into)
-        )
-        for theirs in (calls.out, calls.into, answers.out, answers.into, output.into, verdicts.into, judge_output.into):
-            os.close(theirs)
-        _watch(request, seen, output=output.out, verdicts=verdicts.out, judge_output=judge_output.out)
+        calls, answers, output, verdicts, judge_output = (pipe(held) for _ in range(5))
+        tried = Sandbox("program", program, pipes=[calls[0], answers[1]], output=output[1])
+        held.callback(tried.end)
+        judging = Sandbox("judge", judge, pipes=[answers[0], calls[1], verdicts[1]], output=judge_output[1])
+        held.callback(judging.end)
+        for theirs in (*calls, *answers, output[1], verdicts[1], judge_output[1]):
+            theirs.close()
+        _watch(request, seen, output=output[0], verdicts=verdicts[0], judge_output=judge_output[0])
         seconds = 0.0 if seen.started is None else time.monotonic() - seen.started
-        returned = ours.sandboxes[0].returned(1.0 if seen.gone else 0.0) if seen.ended is None else None
-        ours.end()
-        _drain(seen.output, output.out, request.limits.output_kb * 1024 + 1)
-        _drain(seen.judge_output, judge_output.out, _JUDGE_OUTPUT)
+        returned = tried.returned(1.0 if seen.gone else 0.0) if seen.ended is None else None
+        tried.end()
+        judging.end()
+        _drain(seen.output, output[0].fileno(), request.limits.output_kb * 1024 + 1)
+        _drain(seen.judge_output, judge_output[0].fileno(), _JUDGE_OUTPUT)
     return _result(request, seen, seconds, returned)
 
 
-class _Pipe:
-    """A pipe whose two ends are closed at the latest when the trial is over."""
-
-    def __init__(self, held: contextlib.ExitStack) -> None:
-        self.out, self.into = os.pipe()
-        for end in (self.out, self.into):
-            held.callback(_closed, end, os.fstat(end).st_ino)
-
-
-def _closed(end: int, inode: int) -> None:
-    """Close `end` unless it has been closed, and its number perhaps given away, before."""
-    with contextlib.suppress(OSError):
-        if os.fstat(end).st_ino == inode:
-            os.close(end)
-
-
-class _Ending:
-    """Ends what was started, whatever happens in between."""
-
-    def __init__(self) -> None:
-        self.sandboxes: list[Sandbox] = []
-
-    def __enter__(self) -> "_Ending":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.end()
-
-    def end(self) -> None:
-        for sandbox in self.sandboxes:
-            sandbox.end()
-
-
-def _watch(request: TrialRequest, seen: _Seen, *, output: int, verdicts: int, judge_output: int) -> None:
+def _watch(
+    request: TrialRequest, seen: _Seen, *, output: IO[bytes], verdicts: IO[bytes], judge_output: IO[bytes]
+) -> None:
     """Read until all verdicts are there, a limit is reached or the judge has gone."""
     most = request.limits.output_kb * 1024
     must_start = time.monotonic() + _SECONDS_TO_START
@@ -116,12 +85,12 @@ def _watch(request: TrialRequest, seen: _Seen, *, output: int, verdicts: int, ju
                 return
             for key, _ in waiting.select(left):
                 more = os.read(key.fd, 65_536)
-                if key.fd == verdicts:
-                    if not more or _take_verdicts(seen, more):
+                if key.fileobj is verdicts:
+                    if not more or _take_verdicts(seen, more, len(request.tests)):
                         return
                 elif not more:
-                    waiting.unregister(key.fd)
-                elif key.fd == output:
+                    waiting.unregister(key.fileobj)
+                elif key.fileobj is output:
                     seen.output += more
                     if len(seen.output) > most:
                         seen.ended = "too_much_output"
@@ -130,27 +99,40 @@ def _watch(request: TrialRequest, seen: _Seen, *, output: int, verdicts: int, ju
                     seen.judge_output += more[: _JUDGE_OUTPUT - len(seen.judge_output)]
 
 
-def _take_verdicts(seen: _Seen, more: bytes) -> bool:
-    """Count what the judge says; whether it has said everything."""
+def _take_verdicts(seen: _Seen, more: bytes, tests: int) -> bool:
+    """Count what the judge says; whether it has said everything. Tests are not trusted either: whatever else they may
+    send on this pipe ends the trial without a verdict."""
     seen.verdicts += more
-    while (said := _next_frame(seen.verdicts)) is not None:
-        if "started" in said:
-            seen.started = time.monotonic()
-        elif "done" in said:
-            return True
-        else:
-            seen.passed += said["passed"]
-            seen.gone |= said["gone"]
-            if not said["passed"]:
-                seen.failures.append(said["said"])
-                seen.kinds.add(said["kind"])
+    try:
+        while (said := _next_frame(seen.verdicts)) is not None:
+            if "started" in said:
+                seen.started = time.monotonic()
+            elif "done" in said:
+                return True
+            else:
+                passed = said["passed"] is True
+                seen.passed += passed
+                seen.gone |= said["gone"] is True
+                if not passed:
+                    seen.failures.append(str(said["said"])[:_LONGEST_FAILURE])
+                    seen.kinds.add(str(said["kind"]))
+            if seen.passed + len(seen.failures) > tests:
+                raise ValueError("more verdicts than tests")
+    except (ValueError, TypeError, KeyError, RecursionError):
+        seen.ended = "unjudged"
+        seen.judge_output += b"The judge said what is no verdict."
+        return True
     return False
 
 
 def _next_frame(read: bytearray) -> dict[str, Any] | None:
     """Take the first frame away from what has been read; None where it is not whole yet."""
-    header, line_end, _ = bytes(read[:32]).partition(b"\n")
-    if not line_end or len(read) < (end := len(header) + 1 + int(header)):
+    header, line_end, _ = bytes(read[:16]).partition(b"\n")
+    if not line_end and len(read) < 16:
+        return None
+    if not 0 <= (length := int(header)) <= _LONGEST_VERDICT:
+        raise ValueError("a verdict that is too long")
+    if len(read) < (end := len(header) + 1 + length):
         return None
     said: dict[str, Any] = decode(bytes(read[len(header) + 1 : end]))
     del read[:end]
@@ -178,7 +160,7 @@ def _result(request: TrialRequest, seen: _Seen, seconds: float, returned: int | 
         score=0.0 if status in ("unjudged", "too_much_output") else seen.passed / total,
         seconds=seconds,
         output=shown,
-        passed_tests=seen.passed,
+        passed_tests=0 if status == "unjudged" else seen.passed,
         total_tests=total,
         failures=tuple(_printable(line.encode()) for line in failures),
     )
