@@ -123,7 +123,7 @@ def code_trial(
 
     `imports` are import statements that the tests need. The score is the share of tests passed.
     """
-    lines = [line for line in tests.splitlines() if line.strip()] if isinstance(tests, str) else list(tests)
+    lines = [test for test in (tests.splitlines() if isinstance(tests, str) else tests) if test.strip()]
     return TrialRequest(
         program=source,
         tests=tuple(lines),
