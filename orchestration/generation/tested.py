@@ -94,6 +94,9 @@ class Contained:
             requests.append(code_trial(str(answer[self.code]), facts[self.tests].splitlines(), limits=self.limits))
         found: list[Verdict | None] = [None] * len(answers)
         for place, result in zip(there, workshop.trials.run_all(requests), strict=True):
+            if result.status == "unjudged":  # says nothing about the answer
+                workshop.tell(f"A trial could not be judged: {'; '.join(result.failures)}")
+                continue
             measured = {"passed": float(result.status == "passed"), "score": result.score, "seconds": result.seconds}
             said = "; ".join(result.failures) or result.status.replace("_", " ")
             found[place] = Verdict(measured=measured, feedback=f"{said}.")

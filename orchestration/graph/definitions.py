@@ -37,6 +37,7 @@ from orchestration.loops.found import declared_loops
 from orchestration.model.language_model import LanguageModelResource
 from orchestration.registry.tracking import TrackingResource
 from orchestration.settings import Settings
+from orchestration.trials.resource import TrialsResource
 from orchestration.turns import turn_partitions
 from orchestration.warehouse.dbt import DbtResource
 from orchestration.warehouse.turn_tables import TurnTables, WarehouseResource
@@ -72,6 +73,7 @@ def flywheel_resources(settings: Settings) -> dict[str, Any]:
         ),
         "outbox": OutboxResource(folder=str(settings.outbox), addressees=str(settings.addressees_path)),
         "model": LanguageModelResource(),
+        "trials": TrialsResource(),
         "tracking": TrackingResource(folder=str(settings.root), ui=settings.mlflow_ui),
         "dbt": DbtResource(
             warehouse_path=str(settings.warehouse_path),
