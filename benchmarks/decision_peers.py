@@ -85,7 +85,7 @@ class VowpalWabbit:
     _workspace: Any = None
     _met: list[list[str]] = field(default_factory=list)
 
-    def chances(self, contexts: list[Context], columns: np.ndarray) -> np.ndarray:
+    def chances(self, contexts: list[Context], columns: np.ndarray) -> np.ndarray:  # noqa: ARG002
         import vowpalwabbit
 
         if self._workspace is None:
@@ -120,19 +120,22 @@ def settings() -> dict[str, list[dict[str, Any]]]:
     """What is tried for each peer; the best on the seeds for tuning is taken."""
     linear = [
         {"alpha": alpha, "shared": shared, "ridge": ridge}
-        for alpha, shared, ridge in product((0.03, 0.1, 0.3), (True, False), (3.0, 30.0))
+        for alpha, shared, ridge in product((0.03, 0.1, 0.3), (True, False), (10.0, 30.0, 100.0))
     ]
+    kinds = (("mtr", 0.2), ("mtr", 0.5), ("dr", 0.2))
     explore = [
-        *(f"--squarecb --gamma_scale {scale}" for scale in (300, 1000, 3000)),
-        *(f"--softmax --lambda {sharpness}" for sharpness in (50, 150)),
-        "--epsilon 0.05",
-        "--bag 8 --epsilon 0.02",
+        *(
+            (f"--squarecb --gamma_scale {scale}", "mtr", rate)
+            for scale in (300, 1000, 3000)
+            for rate in (0.2, 0.5, 1.0)
+        ),
+        *((f"--softmax --lambda {sharpness}", *kind) for sharpness in (50, 150) for kind in kinds),
+        *((rule, *kind) for rule in ("--epsilon 0.05", "--bag 8 --epsilon 0.02") for kind in kinds),
     ]
     return {
         "LinUCB": [{"rule": "LinUCB", **of} for of in linear],
         "LinTS": [{"rule": "LinTS", **of} for of in linear],
         "cb_explore_adf": [
-            {"explore": f"{of} --cb_type {kind}", "learning_rate": rate}
-            for of, (kind, rate) in product(explore, (("mtr", 0.2), ("mtr", 0.5), ("dr", 0.2)))
+            {"explore": f"{rule} --cb_type {kind}", "learning_rate": rate} for rule, kind, rate in explore
         ],
     }

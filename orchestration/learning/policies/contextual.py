@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from orchestration.learning.policies.choice import Context, Option, Value, canonical
 from orchestration.learning.policies.decision_rows import DecisionRows, read_decisions
 from orchestration.learning.policies.encoding import INTERCEPT, Encoding, learn_encoding
-from orchestration.learning.policies.product_model import Link, Products, posterior
+from orchestration.learning.policies.product_model import Link, Products, mean_reward, posterior
 
 Floats = NDArray[np.float64]
 EXPLORATION = 0.01
@@ -134,9 +134,9 @@ class ContextualPolicy:
         read = json.loads(text)
         if read.pop("kind", None) != "contextual":
             raise ValueError("This is not a contextual policy: its kind says otherwise.")
-        encodings = {name: Encoding.from_values(read.pop(name)) for name in ("options", "subjects")}
-        mean, factor = tuple(read.pop("mean")), tuple(tuple(row) for row in read.pop("factor"))
-        return cls(**encodings, mean=mean, factor=factor, **read)
+        read["options"], read["subjects"] = (Encoding.from_values(read[name]) for name in ("options", "subjects"))
+        read["mean"], read["factor"] = tuple(read["mean"]), tuple(tuple(row) for row in read["factor"])
+        return cls(**read)
 
     @cached_property
     def _products(self) -> Products:
@@ -189,7 +189,7 @@ class ContextualPolicy:
         z = self.subjects.columns(subjects)
         slopes = self._products.by_option(self.options.columns(parts), np.array(self.mean), z.shape[1])
         score = z @ slopes.T
-        return self.unit * (1 / (1 + np.exp(-score)) if self.link == "logit" else score)
+        return self.unit * mean_reward(score, self.link)
 
     def _of_unknown(self, parts: Sequence[Mapping[str, Value]]) -> Floats:
         """Draws (s, k) of what parts never seen are worth: equal parts the same, each with its group's spread."""
@@ -232,7 +232,7 @@ def fit_contextual(
         fixed=np.array([name == f"{INTERCEPT} x {INTERCEPT}" for name in names]),
     )
     choice = _choice_columns(options, products)
-    lower = np.linalg.cholesky(found.covariance[np.ix_(choice, choice)] + 1e-12 * size**2 * np.eye(len(choice)))
+    lower: Floats = np.linalg.cholesky(found.covariance[np.ix_(choice, choice)] + 1e-12 * size**2 * np.eye(len(choice)))
     least = float(np.sqrt(np.diag(found.covariance)).min())
     return ContextualPolicy(
         options=options,

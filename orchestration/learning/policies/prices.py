@@ -24,7 +24,7 @@ from orchestration.learning.policies.product_model import Products, posterior
 
 Floats = NDArray[np.float64]
 EXPLORATION = 0.02
-BOLDNESS = 0.5
+BOLDNESS = 0.3
 PRICE, COST, IN_FORCE = "price", "cost", "price_in_force"
 _NODES = (np.arange(256) + 0.5) / 256
 _SLACK = 1e-9  # what rounding in arithmetic may add to a bound
@@ -124,7 +124,7 @@ class PricePolicy:
         """Probability of each price on offer: that it earns most, evened out; all above zero, summing to 1.
 
         Thompson's rule over 256 quantiles of the elasticity, mixed with `exploration` of even choice. Draws deviate
-        from the mean by half of what is in doubt: a turn is one batch. Raises ValueError when a price on offer lies
+        from the mean by 0.3 of what is in doubt: a turn is one batch. Raises ValueError when a price on offer lies
         outside the bounds or too far from the price in force, so that such a price is never chosen.
         """
         from scipy.special import ndtri

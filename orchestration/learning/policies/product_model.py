@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Link = Literal["logit", "identity"]
+Link = Literal["logit", "log", "identity"]
 STEPS = 20
 PRIOR_COLUMNS = 2.0  # how many coefficients the prior guess of a group's spread is worth
 OVERALL_PRIOR = 5.0  # and the prior guess, 1, of the factor common to all groups: twice this many
@@ -78,30 +78,33 @@ def posterior(
     link: Link,
     spreads: Floats,
     fixed: NDArray[np.bool_],
+    offset: Floats | None = None,
 ) -> Posterior:
     """What rewards (n,) say of the products, from rows that chose option `chosen` (n,) for `subjects` (n, b).
 
     `spreads` (g,) are prior guesses of the groups' standard deviations, kept where `fixed`. Rewards are 0 or 1 for
-    the link `logit`. A group's spread never reaches zero: what is not yet seen to matter may still.
+    the link `logit`, counts for `log`. A group's spread never reaches zero: what is not yet seen to matter may still.
+    `offset` (n,) is added to the linear predictor, for what is expected before any row.
     """
     by_option = [np.flatnonzero(chosen == option) for option in range(len(options))]
     tau = spreads[products.group].astype(float)
     sizes = np.bincount(products.group, minlength=len(spreads))
-    noise = 1.0 if link == "logit" else max(float(rewards.var()), 1e-12)
-    weights, target = np.ones(len(rewards)), rewards.astype(float)
-    eta = np.full(len(rewards), _log_odds(rewards) if link == "logit" else 0.0)
+    noise = max(float(rewards.var()), 1e-12) if link == "identity" else 1.0
+    known = np.zeros(len(rewards)) if offset is None else offset
+    weights, target = np.ones(len(rewards)), rewards - known
+    eta = np.full(len(rewards), _level(rewards, link)) + known
     sums = products.sums(options, subjects, by_option, weights, target)
     mean = np.zeros(len(tau))
     for step in range(STEPS):
-        if link == "logit":
-            chance = 1 / (1 + np.exp(-np.clip(eta, -12, 12)))
-            weights = np.maximum(chance * (1 - chance), 1e-5)
-            target = eta + (rewards - chance) / weights
+        if link != "identity":
+            expected = mean_reward(np.clip(eta, -12, 12), link)
+            weights = np.maximum(expected * (1 - expected) if link == "logit" else expected, 1e-5)
+            target = eta - known + (rewards - expected) / weights
             sums = products.sums(options, subjects, by_option, weights, target)
         before, was = mean, tau
         mean, variance = _solved(*sums, tau, noise)
         slopes = products.by_option(options, mean, subjects.shape[1])
-        eta = np.einsum("nb,nb->n", subjects, slopes[chosen])
+        eta = np.einsum("nb,nb->n", subjects, slopes[chosen]) + known
         doubt = np.minimum(variance / tau**2, 1.0)
         if link == "identity":
             noise = float(((rewards - eta) ** 2).sum()) / max(len(rewards) - (1 - doubt).sum(), 1.0)
@@ -131,7 +134,7 @@ def _maximised(
     """Mean and covariance where scikit-learn finds the evidence greatest, the proportions of spreads being `tau`.
 
     Fewer rows with the same sums stand for all: the lost ones are added to the prior of the noise, which leaves the
-    evidence's maximum where it was. For log odds the noise has variance 1, as working residuals do.
+    evidence's maximum where it was. For log odds and counts the noise has variance 1, as working residuals do.
     """
     from sklearn.linear_model import BayesianRidge
 
@@ -142,7 +145,7 @@ def _maximised(
     scaled[size, size] = total
     values, vectors = np.linalg.eigh(scaled)
     stand_in = np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
-    known = link == "logit"
+    known = link != "identity"
     model = BayesianRidge(
         fit_intercept=False,
         alpha_init=1.0 if known else rows / max(total, 1e-12),
@@ -155,6 +158,14 @@ def _maximised(
     return model.coef_ * tau, model.sigma_ * np.outer(tau, tau)
 
 
-def _log_odds(rewards: Floats) -> float:
+def mean_reward(predictor: Floats, link: Link) -> Floats:
+    """Expected rewards of linear predictors, of any shape."""
+    if link == "identity":
+        return predictor
+    return np.exp(predictor) if link == "log" else 1 / (1 + np.exp(-predictor))
+
+
+def _level(rewards: Floats, link: Link) -> float:
+    """The linear predictor of the mean reward."""
     rate = (float(rewards.sum()) + 0.5) / (len(rewards) + 1)
-    return float(np.log(rate / (1 - rate)))
+    return {"identity": 0.0, "log": float(np.log(rate)), "logit": float(np.log(rate / max(1 - rate, 1e-9)))}[link]
