@@ -18,6 +18,7 @@ FIRST = (
     "bad_input",
     "trials",
     "learning",
+    "decisions",
     "reward",
     "evidence",
     "replay",

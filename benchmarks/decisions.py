@@ -1,7 +1,7 @@
 """Benchmark `decisions`: one answer for each customer, chosen as well as contextual bandits of libraries choose.
 
 Here: our contextual policy and tuned peers in the same simulated worlds, with the same features and feedback; prices
-in a simulated shop; what is promoted where nothing matters.
+in a simulated shop; what is proven where nothing matters.
 Not here: worlds (simulated_decisions, simulated_shop), peers (decision_peers). All customers here are simulated.
 
 Regret is the expected reward of the best option for each customer less that of what was chosen, per decision. All
@@ -11,7 +11,8 @@ update once a turn. Peers are tuned on seeds of their own, ours is not tuned at 
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -19,14 +20,18 @@ import polars as pl
 
 from benchmarks.decision_peers import Chooser, Linear, VowpalWabbit, settings
 from benchmarks.report import Row, measured, write
-from benchmarks.simulated_decisions import WORLDS, Customers, World, logged
+from benchmarks.simulated_decisions import FIRST, INDIFFERENT, WORLDS, Customers, World, logged
+from benchmarks.simulated_shop import MOVES_AT_MOST, TURNS, best, by_grid, by_policy
 from orchestration.learning.policies.choice import Context
 from orchestration.learning.policies.contextual import ContextualPolicy, fit_contextual
+from orchestration.learning.proof.decision_comparison import increment_of_decisions
+from orchestration.learning.proof.paired_estimate import looks
 
 SEEDS = int(os.environ.get("FLYWHEEL_BENCH_SEEDS", "20"))
 TUNING = int(os.environ.get("FLYWHEEL_BENCH_TUNING", "3"))
 ONLY = os.environ.get("FLYWHEEL_BENCH_WORLDS", "").split(",")
-FIRST_TUNING = 1000
+FLYWHEELS = int(os.environ.get("FLYWHEEL_BENCH_FLYWHEELS", "100"))
+FIRST_TUNING = 1000  # the first of the seeds that only tuning sees
 
 
 def main() -> None:
@@ -37,6 +42,8 @@ def main() -> None:
             begun = time.perf_counter()
             rows += regret(world)
             print(f"{world.name}: {time.perf_counter() - begun:.0f} s", flush=True)
+    rows += prices()
+    rows += indifferent()
     write("decisions", rows, time.perf_counter() - started)
 
 
@@ -63,6 +70,65 @@ def regret(world: World) -> list[Row]:
         ),
         measured(f"{world.name}: seeds in which ours has less regret", float((ratios < 1).mean()), "share"),
     ]
+
+
+def prices() -> list[Row]:
+    """Profit of a season against trying a grid of fixed prices for its first half; and what bounds were kept."""
+    ours, grid = [by_policy(seed) for seed in range(SEEDS)], [by_grid(seed) for seed in range(SEEDS)]
+    half = TURNS // 2
+    print(
+        f"  prices: {sum(a.profit[half:].sum() > b.profit[half:].sum() for a, b in zip(ours, grid, strict=True))} "
+        f"of {SEEDS} second halves above the best fixed price",
+        flush=True,
+    )
+    of_best = [float(season.profit[-1]) / best(seed) for seed, season in enumerate(ours)]
+    peer = "the best of nine fixed prices, tried in the first half"
+    return [
+        measured(
+            f"prices: profit per 100 visitors, {part}, {SEEDS} seeds",
+            [100 * float(season.profit[turns].mean()) for season in ours],
+            "profit",
+            peer=[100 * float(season.profit[turns].mean()) for season in grid],
+            peer_name=peer,
+            goal=1.0,
+            better="higher",
+        )
+        for part, turns in (("second half", slice(half, None)), ("whole season", slice(None)))
+    ] + [
+        measured("prices: last turn's profit over that of the best price", of_best, "share"),
+        measured("prices: most outside the bounds", max(season.outside for season in ours), "currency", goal=0.0),
+        measured(
+            "prices: largest move over the largest allowed",
+            max(season.moved for season in ours) / MOVES_AT_MOST,
+            "share",
+            goal=1.0 + 1e-9,
+        ),
+    ]
+
+
+def indifferent() -> list[Row]:
+    """Flywheels in which no option is better: how many ever prove a challenger within 20 turns, a look at each."""
+    world = replace(INDIFFERENT, turns=21, decisions=150)
+    champion = ContextualPolicy.first()
+    proven = 0
+    for seed in range(FLYWHEELS):
+        customers, rng = Customers(world, seed), np.random.default_rng([seed, 12])
+        log = []
+        for turn in range(world.turns):
+            contexts, _, expected = customers.meet()
+            chances = np.full(expected.shape, 1 / expected.shape[1])
+            chosen = rng.integers(expected.shape[1], size=len(contexts))
+            rewards = customers.answer(expected[np.arange(len(contexts)), chosen])
+            log.append(logged(turn, contexts, chances, chosen, rewards))
+        decisions = pl.concat(log)
+        increments = []
+        for turn in range(1, world.turns):
+            found = increment_of_decisions(decisions, fit_contextual, champion, FIRST + timedelta(weeks=turn))
+            assert found is not None
+            increments.append(found[0])
+        proven += any(look.low > 0 for look in looks(increments))
+    what = f"indifferent: flywheels that ever prove a challenger in 20 turns, of {FLYWHEELS}"
+    return [measured(what, proven / FLYWHEELS, "share", goal=0.05)]
 
 
 def play(world: World, seed: int, make: Callable[[Customers, int], Chooser]) -> float:

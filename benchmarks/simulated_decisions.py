@@ -94,9 +94,8 @@ class Customers:
 OFFERS = World(name="offers and lines")
 WORLDS = (
     OFFERS,
-    World(name="many pools, rare replies", pools=12, level=-3.0, decisions=2000),
     World(name="one part, strong features", offers=5, lines=1, by_feature=0.4, by_pool=0.1),
-    World(name="amounts", offers=4, lines=1, level=-1.5, amounts=True, decisions=2000),
+    World(name="amounts", offers=4, lines=1, level=-1.5, amounts=True),
 )
 INDIFFERENT = replace(OFFERS, name="indifferent", part=0.0, by_pool=0.0, by_feature=0.0, itself=0.0)
 

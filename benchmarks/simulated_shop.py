@@ -17,6 +17,7 @@ from orchestration.learning.policies.prices import PriceBounds, PricePolicy, fit
 FIRST = date(2026, 1, 5)
 TURNS, VISITORS, PRODUCTS = 16, 400, 10
 GRID = 9
+MOVES_AT_MOST = 0.10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +50,7 @@ def products(seed: int) -> list[Product]:
         start = round(best * float(rng.uniform(0.75, 1.3)), 2)
         floor, ceiling = round(max(1.05 * cost, 0.6 * best), 2), round(1.6 * best, 2)
         start = min(max(start, floor), ceiling)
-        bounds = PriceBounds(floor=floor, ceiling=ceiling, moves_at_most=0.10)
+        bounds = PriceBounds(floor=floor, ceiling=ceiling, moves_at_most=MOVES_AT_MOST)
         rate = float(rng.uniform(0.05, 0.2))
         made.append(Product(name=f"p{number}", cost=cost, start=start, rate=rate, elasticity=elasticity, bounds=bounds))
     return made
@@ -57,7 +58,7 @@ def products(seed: int) -> list[Product]:
 
 @dataclass(frozen=True, kw_only=True)
 class Season:
-    """Expected profit per visitor of each turn, and the most that a price ever left its bounds or the most change by."""
+    """Expected profit per visitor of each turn, how far a price ever lay outside its bounds, and the largest move."""
 
     profit: np.ndarray
     outside: float
@@ -65,7 +66,7 @@ class Season:
 
 
 def by_policy(seed: int) -> Season:
-    """Every visitor is offered a rung of the ladder around the price in force; the rung most likely is next in force."""
+    """Every visitor is offered a rung of the ladder around the price in force; the likeliest is in force next."""
     rng = np.random.default_rng([seed, 6])
     shelf = products(seed)
     in_force = {product.name: product.start for product in shelf}

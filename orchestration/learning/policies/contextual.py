@@ -82,8 +82,8 @@ class ContextualPolicy:
         How often each option has the highest expected reward over 256 fixed quasi-random draws of the coefficients,
         mixed with `exploration` of even choice: every option has at least exploration / number of options. A turn is
         one batch: all of its decisions are drawn from the same beliefs, and a hundredth of them is evidence enough on
-        an option that looks a little worse. So draws deviate from the mean by 0.3 of what is in doubt; with an end in
-        sight by less, and in the last turn, when nothing is left to learn for, not at all.
+        an option that looks a little worse. So draws deviate from the mean by 0.3 of what is in doubt, by all of it
+        for a part never seen; with an end in sight by less, and in the last turn, which teaches nobody, not at all.
         Raises ValueError when a context offers nothing.
         """
         made: list[dict[str, float]] = [{} for _ in contexts]
@@ -173,7 +173,7 @@ class ContextualPolicy:
             return np.full((len(subjects), count), 1 / count)
         parts, z = self._parts(options), self.subjects.columns(subjects)
         slopes = self._products.by_option(self.options.columns(parts), self._sampled, z.shape[1])
-        slopes[:, :, 0] += self._boldness * self._of_unknown(parts)
+        slopes[:, :, 0] += self._boldness / BOLDNESS * self._of_unknown(parts)
         flat = np.ascontiguousarray(slopes.reshape(DRAWS * count, -1).T.astype(np.float32))
         wins = np.empty((len(z), count))
         for start in range(0, len(z), 2048):
@@ -232,7 +232,8 @@ def fit_contextual(
         fixed=np.array([name == f"{INTERCEPT} x {INTERCEPT}" for name in names]),
     )
     choice = _choice_columns(options, products)
-    lower: Floats = np.linalg.cholesky(found.covariance[np.ix_(choice, choice)] + 1e-12 * size**2 * np.eye(len(choice)))
+    doubt = found.covariance[np.ix_(choice, choice)] + 1e-12 * size**2 * np.eye(len(choice))
+    lower = np.asarray(np.linalg.cholesky(doubt), dtype=np.float64)
     least = float(np.sqrt(np.diag(found.covariance)).min())
     return ContextualPolicy(
         options=options,

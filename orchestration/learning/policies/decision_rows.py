@@ -6,7 +6,7 @@ Not here: what is learned from them (contextual, prices) and how they are judged
 A frame of decisions has one row for each logged decision: `turn` (date), `decision_id`, `subject_id`, `category` (the
 pool), `context` (JSON of features), `options` (JSON of option_id: probability), `option_parts` (JSON of option_id:
 parts), `option` (what was chosen; null in the holdout), `propensity`, `in_holdout`, `reward`, `units` (0 or 1: whether
-the reward is known) and `fold`.
+the reward is known) and `fold`. A column `format`, where there is one, says which options compete.
 """
 
 import json
@@ -38,6 +38,7 @@ class DecisionRows:
     catalogue: tuple[Option, ...]
     offered: Ints
     logged: Floats
+    formats: tuple[str, ...]
     chosen: Ints
     propensities: Floats
     rewards: Floats
@@ -50,11 +51,12 @@ class DecisionRows:
         """The context of each row, with the options that were on offer; equal sets of options are one object."""
         sets: dict[bytes, tuple[Option, ...]] = {}
         made = []
-        for pool, features, offered in zip(self.pools, self.features, self.offered, strict=True):
+        rows = zip(self.pools, self.formats, self.features, self.offered, strict=True)
+        for pool, form, features, offered in rows:
             key = offered.tobytes()
             if key not in sets:
                 sets[key] = tuple(self.catalogue[index] for index in offered if index >= 0)
-            made.append(Context(pool=pool, features=features, options=sets[key]))
+            made.append(Context(pool=pool, format=form, features=features, options=sets[key]))
         return made
 
 
@@ -101,6 +103,7 @@ def read_decisions(decisions: pl.DataFrame) -> DecisionRows:
         pools=tuple(pool or "" for pool in known["category"].to_list()),
         features=tuple(contexts[text] for text in known["context"].to_list()),
         catalogue=tuple(catalogue[place[key]] for key in order),
+        formats=tuple(known["format"].fill_null("").to_list()) if "format" in known.columns else ("",) * known.height,
         offered=moved[offered],
         logged=logged,
         chosen=moved[chosen],

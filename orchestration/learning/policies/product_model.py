@@ -23,7 +23,7 @@ Ints = NDArray[np.int64]
 Link = Literal["logit", "log", "identity"]
 STEPS = 20
 PRIOR_COLUMNS = 2.0  # how many coefficients the prior guess of a group's spread is worth
-OVERALL_PRIOR = 5.0  # and the prior guess, 1, of the factor common to all groups: twice this many
+OVERALL_PRIOR = 50.0  # and the guess, 1, of the factor common to all groups: twice this many
 KNOWN = 1e9  # how many rows' worth of knowledge fixes the noise
 
 
@@ -167,5 +167,7 @@ def mean_reward(predictor: Floats, link: Link) -> Floats:
 
 def _level(rewards: Floats, link: Link) -> float:
     """The linear predictor of the mean reward."""
+    if link == "identity":
+        return 0.0
     rate = (float(rewards.sum()) + 0.5) / (len(rewards) + 1)
-    return {"identity": 0.0, "log": float(np.log(rate)), "logit": float(np.log(rate / max(1 - rate, 1e-9)))}[link]
+    return float(np.log(rate / (1 - rate) if link == "logit" else rate))

@@ -1,7 +1,7 @@
 """What a policy would have earned, from decisions that another policy took and logged with their propensities.
 
-Here: one function, `evaluate`, one result, `Estimate`, and one refusal, `NotEnoughOverlap`.
-Not here: comparing recipe policies over turns (comparison) and bounds for repeated looks (sequential).
+Here: `evaluate` with one result, `Estimate`, and one refusal, `NotEnoughOverlap`; and what each decision contributes.
+Not here: comparing policies over turns (comparison, decision_comparison) and bounds for repeated looks (sequential).
 
 Every interval is the doubly robust (or weighted) one, also where the point is shrunken or comes from a model: no data
 can bound the bias of a model without weighting, so a narrower interval would not cover. A point that lies outside its
@@ -94,7 +94,7 @@ def evaluate(
     else:
         model = np.einsum("nk,nk->n", log.target, log.predicted)
         residuals = log.rewards - log.predicted[rows, log.chosen]
-        scores = model + weights * residuals
+        scores, _ = _scores(log)
         value = float(model.mean() if method == "dm" else scores.mean())
         if method == "dr_shrinkage":
             value, kept = _shrunken(model, weights, residuals, log.clusters)
@@ -110,6 +110,26 @@ def evaluate(
         method=method,
         kept=kept,
     )
+
+
+def doubly_robust_scores(
+    rewards: ArrayLike, propensities: ArrayLike, chosen: ArrayLike, target: ArrayLike, predicted: ArrayLike
+) -> tuple[Floats, Floats]:
+    """What each decision contributes to the value of `target` by `dr`, (n,), and its importance weight, (n,).
+
+    Arguments as in `evaluate`. The mean of the contributions is the estimate, and each is unbiased for the expected
+    reward of `target` in its own context, whatever the model, given that the propensities are true.
+    """
+    log = _checked("dr", rewards, propensities, chosen, target, predicted, None)
+    return _scores(log)
+
+
+def _scores(log: "_Log") -> tuple[Floats, Floats]:
+    assert log.predicted is not None
+    rows = np.arange(len(log.rewards))
+    weights = log.target[rows, log.chosen] / log.propensities
+    model = np.einsum("nk,nk->n", log.target, log.predicted)
+    return model + weights * (log.rewards - log.predicted[rows, log.chosen]), weights
 
 
 def _shrunken(model: Floats, weights: Floats, residuals: Floats, clusters: NDArray | None) -> tuple[float, float]:
