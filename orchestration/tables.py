@@ -72,8 +72,8 @@ _FILE = ("VARCHAR", "SHA-256 of the landed file that this row came from.")
 _ALL = (
     Table("landed_files", "one row per file ingested", ("kind", "loop", "file_hash"), {
         "file_hash": _FILE,
-        "kind": ("VARCHAR", "`subjects`, `events` or `reviews`."),
-        "loop": ("VARCHAR", "Loop that the file belongs to; null for events, which serve all loops."),
+        "kind": ("VARCHAR", "`subjects`, `events`, `reviews` or `documents`."),
+        "loop": ("VARCHAR", "Loop or corpus that the file belongs to; null for events, which serve all loops."),
         "name": ("VARCHAR", "Path below landing/."),
         "bytes": ("BIGINT", "Size of the file."),
         "modified_ns": ("BIGINT", "Modification time of the file, to skip known files without hashing them."),
@@ -87,7 +87,7 @@ _ALL = (
     Table("quarantine", "one row per refused row of a landed file", ("kind", "loop", "file_hash", "line"), {
         "file_hash": _FILE,
         "kind": ("VARCHAR", "Kind of the file."),
-        "loop": ("VARCHAR", "Loop that the file belongs to; null for events."),
+        "loop": ("VARCHAR", "Loop or corpus that the file belongs to; null for events."),
         "line": ("BIGINT", "Number of the line in its text file, or of the row in Parquet, from 1."),
         "reason": ("VARCHAR", "Why, as a short code."),
         "detail": ("VARCHAR", "What was expected; never an identifier of a person."),
@@ -101,6 +101,17 @@ _ALL = (
         "original": ("VARCHAR", "Text in force without the flywheel: the control."),
         "facts": ("VARCHAR", "JSON object of the facts that an answer may use."),
         "holdout_point": _HOLDOUT_POINT,
+        "landed_order": ("BIGINT", "Order of arrival; the highest is the version in force."),
+        "file_hash": _FILE,
+    }),
+    Table("landed_documents", "one row per corpus, document and version of it", ("corpus", "document_id", "version"), {
+        "corpus": ("VARCHAR", "What documents are looked up in together: their folder below landing/documents/."),
+        "document_id": ("VARCHAR", "The sender's identity of the document."),
+        "version": ("VARCHAR", "Content hash of the row."),
+        "title": ("VARCHAR", "Title, as a citation shows it."),
+        "text": ("VARCHAR", "The document's text."),
+        "source": ("VARCHAR", "Where it comes from, as the sender names it; null where unsaid."),
+        "url": ("VARCHAR", "Where a reader finds it; null where unsaid."),
         "landed_order": ("BIGINT", "Order of arrival; the highest is the version in force."),
         "file_hash": _FILE,
     }),

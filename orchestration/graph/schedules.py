@@ -23,7 +23,7 @@ def wheel_schedule(loops: Sequence[Loop], settings: Settings, turn_job: Any) -> 
     """
     halves = {
         "learn": landed("events") | learned(loops),
-        "produce": landed("subjects", "reviews") | produced(loops),
+        "produce": landed("subjects", "reviews", "documents") | produced(loops),
     }
 
     @dg.schedule(

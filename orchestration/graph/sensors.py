@@ -34,6 +34,8 @@ def landing_sensor(loops: Sequence[Loop], ingest_job: Any) -> dg.SensorDefinitio
         pending = [*landing.pending("events")]
         for loop in loops:
             pending += [*landing.pending("subjects", loop.name), *landing.pending("reviews", loop.name)]
+        for corpus in landing.corpora():
+            pending += landing.pending("documents", corpus)
         if not pending:
             return dg.SkipReason("Nothing has landed.")
         newest = max(path.stat().st_mtime_ns for path in pending)

@@ -18,7 +18,7 @@ import dagster as dg
 
 from orchestration.landing import manifest
 from orchestration.landing.addressees import Addressees
-from orchestration.landing.intake import MAX_SKEW, EventIntake, Intake, ReviewIntake, SubjectIntake
+from orchestration.landing.intake import MAX_SKEW, DocumentIntake, EventIntake, Intake, ReviewIntake, SubjectIntake
 from orchestration.landing.landed_rows import FileRefusedError, Progress, arrive, is_damaged, schema_problem
 from orchestration.landing.manifest import FileKind, FileReport, Identity, RefusedFilesError
 from orchestration.landing.pseudonyms import Pseudonyms
@@ -83,6 +83,15 @@ class Landing:
     def ingest_reviews(self, loop: Loop, *, run_id: str, progress: Progress) -> list[FileReport]:
         """Take in every pending file of decisions on the loop's candidates; raises as `ingest_events`."""
         return self._ingest(ReviewIntake(loop.name, self._now() + MAX_SKEW, self._pseudonyms), run_id, progress)
+
+    def ingest_documents(self, corpus: str, *, run_id: str, progress: Progress) -> list[FileReport]:
+        """Take in every pending file of the corpus; raises as `ingest_events`."""
+        return self._ingest(DocumentIntake(corpus), run_id, progress)
+
+    def corpora(self) -> list[str]:
+        """Every corpus that has a folder below landing/documents/."""
+        folder = self.folder / "documents"
+        return sorted(each.name for each in folder.iterdir() if each.is_dir()) if folder.is_dir() else []
 
     def schema_problems(self, loop: Loop) -> list[str]:
         """What files of the loop's subjects would be refused for, by their headers and first rows."""
@@ -198,6 +207,8 @@ class Landing:
             return self.folder / "events"
         if loop is None:
             raise ValueError(f"Files of {kind} belong to a loop: name it.")
+        if kind == "documents":
+            return self.folder / kind / loop
         return self.folder / loop / kind
 
     def _name(self, path: Path) -> str:

@@ -13,7 +13,7 @@ from orchestration.landing.addressees import Addressees
 from orchestration.landing.landed_rows import Arrival, FileRefusedError, Progress
 from orchestration.landing.manifest import FileKind
 from orchestration.landing.pseudonyms import Pseudonyms
-from orchestration.landing.rules import Statement, events, reviews, subjects
+from orchestration.landing.rules import Statement, documents, events, reviews, subjects
 from orchestration.landing.rules.columns import Column
 from orchestration.loops.declaration import Loop
 
@@ -152,6 +152,31 @@ class SubjectIntake:
             # Before the rows are kept: whoever is generated for can be answered, and taking in again changes nothing.
             self.addressees.remember(connection.execute(subjects.addressees(self.declared.subjects)).fetchall())
         accepted = _run(connection, subjects.stored(self.loop, file_hash))
+        return Stored(accepted, _number(connection, "select count(*) from repeated"))
+
+
+@dataclass(frozen=True)
+class DocumentIntake:
+    """Documents of one corpus, which stands where others have their loop."""
+
+    loop: str
+    kind: FileKind = "documents"
+    breaks_in_fields: bool = True
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return documents.COLUMNS
+
+    def take(
+        self,
+        connection: "duckdb.DuckDBPyConnection",
+        arrival: Arrival,  # noqa: ARG002
+        file_hash: str,
+        now: datetime,  # noqa: ARG002
+        progress: Progress,  # noqa: ARG002
+    ) -> Stored:
+        _run(connection, documents.decided(self.loop))
+        accepted = _run(connection, documents.stored(self.loop, file_hash))
         return Stored(accepted, _number(connection, "select count(*) from repeated"))
 
 

@@ -14,7 +14,7 @@ from orchestration.landing.rules.problems import explained
 if TYPE_CHECKING:
     import duckdb
 
-FileKind = Literal["subjects", "events", "reviews"]
+FileKind = Literal["subjects", "events", "reviews", "documents"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class FileReport:
     """What became of one landed file: rows `read` = `accepted` + `duplicates` + `quarantined`.
 
     `reasons` counts quarantined rows by reason code, `turns` accepted rows by turn; `ignored` names columns that
-    nobody asked for. A file whose content was `already_ingested`, under whatever name, changed nothing.
+    nobody asked for; `loop` is the corpus where documents landed. A file whose content was `already_ingested`, under
+    whatever name, changed nothing.
     """
 
     name: str

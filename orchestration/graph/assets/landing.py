@@ -1,6 +1,6 @@
 """What lands becomes rows, exactly once.
 
-Here: the three assets over landing/, which hold everything that has landed so far.
+Here: the four assets over landing/, which hold everything that has landed so far.
 Not here: how a file is read and which rows are refused (landing.folder); a turn's slice (facts, subjects, reviews).
 """
 
@@ -20,7 +20,7 @@ READABLE = "every_file_is_as_declared"
 
 
 def landing_assets(loops: Sequence[Loop]) -> list[dg.AssetsDefinition]:
-    """`landing/subjects`, `landing/events` and `landing/reviews`: no partitions, each run takes what is pending."""
+    """`landing/subjects`, `events`, `reviews` and `documents`: no partitions, each run takes what is pending."""
     by_name = {loop.name: loop for loop in loops}
 
     def taken_in(kind: str, description: str, takings: Callable[[Landing], Sequence[Taking]]) -> dg.AssetsDefinition:
@@ -53,6 +53,11 @@ def landing_assets(loops: Sequence[Loop]) -> list[dg.AssetsDefinition]:
             "reviews",
             "Decisions of people on candidates.",
             lambda landing: [partial(landing.ingest_reviews, loop) for loop in loops],
+        ),
+        taken_in(
+            "documents",
+            "What answers are grounded on: every version of every document of every corpus.",
+            lambda landing: [partial(landing.ingest_documents, corpus) for corpus in landing.corpora()],
         ),
     ]
 

@@ -11,6 +11,10 @@ LONGEST_ID = 200
 """Most characters of an identifier or a name."""
 LONGEST_TEXT = 20_000
 """Most characters of a text in force or edited."""
+LONGEST_TITLE = 1_000
+"""Most characters of a document's title, and of where it comes from."""
+LONGEST_DOCUMENT = 1_000_000
+"""Most characters of a document."""
 
 SENTENCES: dict[str, str] = {
     "empty_line": "The line is empty.",

@@ -8,12 +8,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from orchestration.assignment import POINT_DIGITS, holdout_salt
-from orchestration.landing.rules import Statement
+from orchestration.landing.rules import Statement, versions
 from orchestration.landing.rules.columns import Column, literal, quoted
 from orchestration.landing.rules.problems import LONGEST_ID, LONGEST_TEXT
 from orchestration.loops.declaration import Subjects
 
 DEFAULT_FORMAT = "description"
+TABLE, SCOPE, KEY = "landed_subjects", "loop", "subject_id"
+STORED = ("subject_id", "version", "format", "category", "original", "facts", "holdout_point")
 
 
 def columns(subjects: Subjects) -> tuple[Column, ...]:
@@ -24,12 +26,7 @@ def columns(subjects: Subjects) -> tuple[Column, ...]:
 def decided(
     loop: str, subjects: Subjects, pseudonym: Callable[[str], str], parameters: Mapping[str, Any]
 ) -> list[Statement]:
-    """Temporary tables: `listed` (every row as it would be stored), then `refused` and `repeated`.
-
-    A row repeats when its subject already has that version in force, from an earlier file or a line above, and when
-    the same version comes again further down: then that one counts. A version that was in force once and returns
-    after another one is news: what was undone must be in force again.
-    """
+    """Temporary tables: `listed` (every row as it would be stored), then `refused` and `repeated`."""
 
     def value(name: str) -> str:
         column = quoted(name)
@@ -62,25 +59,8 @@ def decided(
             )""",
             {"salt": f"{holdout_salt(loop)}:", **(parameters if subjects.personal else {})},
         ),
-        ("create temp table refused as select _line, problem from listed where problem is not null", {}),
-        (
-            """
-            create temp table repeated as
-            with in_force as (
-                select subject_id, arg_max(version, landed_order) as version
-                from flywheel.landed_subjects where loop = $loop group by subject_id
-            ), ordered as (
-                select l._line, l.subject_id, l.version, coalesce(
-                    lag(l.version) over (partition by l.subject_id order by l._line), f.version) as previous
-                from listed as l left join in_force as f using (subject_id) where l.problem is null
-            ), changed as (
-                select *, row_number() over (partition by subject_id, version order by _line desc) as from_last
-                from ordered where version is distinct from previous
-            )
-            select _line from listed where problem is null and _line not in (
-                select _line from changed where from_last = 1)""",
-            {"loop": loop},
-        ),
+        versions.REFUSED,
+        versions.repeated(TABLE, SCOPE, loop, KEY),
     ]
 
 
@@ -98,22 +78,4 @@ def point(text: str) -> str:
 
 def stored(loop: str, file_hash: str) -> list[Statement]:
     """The rows that are neither refused nor repeated, as versions in force; the last statement inserts."""
-    taken = "select * from listed anti join repeated using (_line) where problem is null"
-    return [
-        (
-            f"""
-            delete from flywheel.landed_subjects as old where loop = $loop and exists (
-                from ({taken}) as new where new.subject_id = old.subject_id and new.version = old.version)""",
-            {"loop": loop},
-        ),
-        (
-            f"""
-            insert into flywheel.landed_subjects (
-                loop, subject_id, version, format, category, original, facts, holdout_point, landed_order, file_hash)
-            select $loop, subject_id, version, format, category, original, facts, holdout_point,
-                (select coalesce(max(landed_order), 0) from flywheel.landed_subjects)
-                    + row_number() over (order by _line), $file_hash
-            from ({taken}) order by _line""",
-            {"loop": loop, "file_hash": file_hash},
-        ),
-    ]
+    return versions.stored(TABLE, SCOPE, loop, KEY, STORED, file_hash)
