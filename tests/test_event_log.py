@@ -1,5 +1,6 @@
 """The event log that is kept open: the same events as Dagster's own, seen by others while a run goes on."""
 
+import sqlite3
 import threading
 import uuid
 from pathlib import Path
@@ -59,3 +60,34 @@ def test_more_runs_than_files_are_kept_open_all_stay_readable() -> None:
         logged = [types_of(instance, run) for run in runs]
     assert len(logged[0]) > 5
     assert logged == [logged[0]] * 6
+
+
+def laid(folder: Path, run_id: str) -> list[tuple[str, ...]]:
+    with sqlite3.connect(folder / "history" / "runs" / f"{run_id}.db") as file:
+        version = file.execute("select 'version', version_num from alembic_version").fetchall()
+        return [*file.execute("select type, name, sql from sqlite_master order by 1, 2"), *version]
+
+
+def test_a_run_file_is_laid_as_dagster_lays_it(tmp_path: Path) -> None:
+    (tmp_path / "theirs").mkdir()
+    with dg.DagsterInstance.get() as ours, dg.DagsterInstance.local_temp(str(tmp_path / "theirs")) as theirs:
+        runs = [dg.materialize([counted], instance=ours).run_id for _ in range(2)]
+        expected = laid(tmp_path / "theirs", dg.materialize([counted], instance=theirs).run_id)
+        found = [laid(Path(ours.root_directory), run_id) for run_id in runs]
+    assert len(expected) > 5
+    assert found == [expected, expected]
+
+
+def test_events_that_belong_together_are_kept_all_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    with dg.DagsterInstance.get() as instance:
+        log = instance.event_log_storage
+        run_id = dg.materialize([counted], instance=instance).run_id
+        before = log.get_logs_for_run(run_id)
+        kept = [entry for entry in before if entry.is_dagster_event]
+        monkeypatch.setattr(log, "_store_asset_event", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            log.store_event_batch(kept)
+        assert len(log.get_logs_for_run(run_id)) == len(before)
+        monkeypatch.undo()
+        log.store_event_batch(kept)
+        assert len(log.get_logs_for_run(run_id)) == len(before) + len(kept)
