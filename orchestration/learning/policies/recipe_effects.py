@@ -14,6 +14,8 @@ Source: Searle, Casella and McCulloch (1992), chapter 6 (restricted likelihood);
 """
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache, partial
+from typing import Any
 
 import numpy as np
 
@@ -59,16 +61,15 @@ class _Design:
         subjects = int(data.subject.max()) + 1
         total = np.bincount(data.subject, weights, minlength=subjects)
         weighted = np.bincount(data.subject, weights * data.effect, minlength=subjects)
-        made = self.recipe >= 0
         size = self.recipes
-        by_subject = np.zeros((subjects, size))
-        np.add.at(by_subject, (data.subject[made], self.recipe[made]), weights[made])
+        own = weights[self._made]
+        of_category = self.category[self._made] * size + self.recipe[self._made]
+        by_subject = _summed(data.subject[self._made] * size + self.recipe[self._made], own, (subjects, size))
+        right = _summed(of_category, (weights * data.effect)[self._made], (self.categories, size))
+        left = np.zeros((self.categories, size, size))
+        left[:, np.arange(size), np.arange(size)] = _summed(of_category, own, (self.categories, size))
         of_subject = np.zeros(subjects, dtype=int)
         of_subject[data.subject] = self.category
-        left = np.zeros((self.categories, size, size))
-        right = np.zeros((self.categories, size))
-        np.add.at(left, (self.category[made], self.recipe[made], self.recipe[made]), weights[made])
-        np.add.at(right, (self.category[made], self.recipe[made]), (weights * data.effect)[made])
         for category in range(self.categories):
             rows = of_subject == category
             scaled = by_subject[rows] / total[rows, None]
@@ -77,6 +78,16 @@ class _Design:
         squares = float((weights * data.effect**2).sum() - (weighted**2 / total).sum())
         null = -0.5 * (squares - float(np.log(weights).sum()) + float(np.log(total).sum()))
         return left, right, null
+
+    @cached_property
+    def _made(self) -> np.ndarray:
+        """Rows (m,) that a recipe made."""
+        return np.flatnonzero(self.recipe >= 0)
+
+
+def _summed(codes: np.ndarray, values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Sums of values by code, in the order of the rows, as a table."""
+    return np.bincount(codes, values, minlength=shape[0] * shape[1]).reshape(shape)
 
 
 @dataclass(frozen=True)
@@ -133,10 +144,12 @@ def estimate_effects(
         if not used.any():
             return effects
         design = _Design(category[used], recipe[used], categories, recipes)
+        # A gradient asks for neighbours in three directions, and only one of them changes the weights.
+        equations = lru_cache(maxsize=2)(partial(design.normal_equations, data))
 
-        def loss(logs: np.ndarray, design: _Design = design, data: Within = data) -> float:
+        def loss(logs: np.ndarray, equations: Any = equations) -> float:
             recipe_sd, category_sd, text_sd = np.exp(logs)
-            solved = _solve(*design.normal_equations(data, text_sd**2), recipe_sd, category_sd)
+            solved = _solve(*equations(float(text_sd**2)), recipe_sd, category_sd)
             density = float((logs - _RATE * np.exp(logs)).sum())
             return -(solved.log_likelihood + density)
 

@@ -12,7 +12,7 @@ regressions (Mundlak 1978), with the mixing weight left to cross-validation.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -81,25 +81,42 @@ class TextRidge:
         within, response, between, level = (np.stack(values) for values in zip(*equations, strict=True))
         return cls(within, response, between, level, width)
 
-    @cached_property
-    def _whole(self) -> tuple[np.ndarray, ...]:
-        return tuple(table.sum(axis=0) for table in (self.left, self.right, self.left_between, self.right_between))
-
     def solve(self, penalties: Penalties, without: Sequence[int] = ()) -> np.ndarray:
         """Coefficients (p,), from all parts but those to be left out."""
-        from scipy.linalg import solve
+        from scipy.linalg.lapack import dposv
 
-        out = [*without]
-        left, right = self._whole[0] - self.left[out].sum(axis=0), self._whole[1] - self.right[out].sum(axis=0)
+        left, right, left_between, right_between = self._but(tuple(without))
         information = np.diagonal(left)
         diagonal = np.full(len(information), 1e-9)
         diagonal[: self.width] += penalties.embedding * _mean(information[: self.width])
         diagonal[self.width :] += penalties.surface * _mean(information[self.width :])
         if penalties.between > 0:
-            left += penalties.between * (self._whole[2] - self.left_between[out].sum(axis=0))
-            right += penalties.between * (self._whole[3] - self.right_between[out].sum(axis=0))
+            left, right = left + penalties.between * left_between, right + penalties.between * right_between
+        else:
+            left = left.copy()
         left[np.diag_indices_from(left)] += diagonal
-        return solve(left, right, assume_a="pos", check_finite=False, overwrite_a=True)
+        _, solution, fault = dposv(left, right, overwrite_a=True)
+        if fault:
+            raise np.linalg.LinAlgError(f"The normal equations are singular or not finite in column {fault}.")
+        return solution
+
+    @cached_property
+    def _whole(self) -> tuple[np.ndarray, ...]:
+        return tuple(table.sum(axis=0) for table in (self.left, self.right, self.left_between, self.right_between))
+
+    @cached_property
+    def _sums(self) -> dict[tuple[int, ...], tuple[np.ndarray, ...]]:
+        return {}
+
+    def _but(self, without: tuple[int, ...]) -> tuple[np.ndarray, ...]:
+        """Normal equations of all parts but those to be left out: the same for all penalties, so added up once."""
+        if without not in self._sums:
+            out = [*without]
+            tables = self.left, self.right, self.left_between, self.right_between
+            self._sums[without] = tuple(
+                whole - table[out].sum(axis=0) for whole, table in zip(self._whole, tables, strict=True)
+            )
+        return self._sums[without]
 
     def held_out(self, columns: np.ndarray, folds: np.ndarray, penalties: Penalties) -> np.ndarray:
         """Scores (n,) of each row by the model that did not see its fold."""
@@ -114,14 +131,16 @@ class TextRidge:
         The error of a fold needs its normal equations only: y'y - 2 b'right + b'left b.
         """
 
+        folds = [parts_of(fold) for fold in range(FOLDS)]
+        own = [(fold, self.left[[*fold]].sum(axis=0), self.right[[*fold]].sum(axis=0)) for fold in folds]
+        informed = [(fold, left, right) for fold, left, right in own if left.any()]
+
+        @cache  # each search comes by the best of the one before
         def loss(penalties: Penalties) -> float:
             error = 0.0
-            for fold in range(FOLDS):
-                own = [*parts_of(fold)]
-                left, right = self.left[own].sum(axis=0), self.right[own].sum(axis=0)
-                if left.any():
-                    beta = self.solve(penalties, without=own)
-                    error += float(beta @ left @ beta - 2 * beta @ right)
+            for fold, left, right in informed:
+                beta = self.solve(penalties, without=fold)
+                error += float(beta @ left @ beta - 2 * beta @ right)
             return error
 
         best = Penalties(3.0, 1.0, 0.0)
