@@ -48,7 +48,7 @@ def course(world: World, seed: int, turns: int = TURNS, exposures: int = EXPOSUR
     from orchestration.settings import Settings
     from orchestration.testing.instant_model import InstantLanguageModel
     from orchestration.turns import Turn
-    from orchestration.warehouse.duckdb_file import Warehouse
+    from orchestration.warehouse.engines import open_warehouse
     from orchestration.worlds.simulated.catalogue import land_catalogue
     from orchestration.worlds.simulated.sandbox import Sandbox
 
@@ -71,7 +71,7 @@ def course(world: World, seed: int, turns: int = TURNS, exposures: int = EXPOSUR
                 refused += 1
             true.append(played.true_lift)
             turn = turn.next()
-        lines = turn_lines(Warehouse(settings.warehouse_path, settings.lock_timeout_s))
+        lines = turn_lines(open_warehouse(settings))
     assert all(line["simulated"] for line in lines)
     return Course(
         world,

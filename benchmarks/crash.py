@@ -26,14 +26,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
-import duckdb
 
 from benchmarks.report import FOLDER, Row, measured, write
 from orchestration.graph.driver import Flywheel
 from orchestration.settings import Settings
 from orchestration.testing.loopback import Behaviour, Loopback, serve
 from orchestration.turns import Turn
-from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.warehouse.engines import open_warehouse
+from orchestration.warehouse.protocol import Query, Warehouse
 from orchestration.warehouse.turn_tables import TurnTables, table_of
 from orchestration.worlds.simulated.catalogue import land_catalogue
 from orchestration.worlds.simulated.sandbox import Sandbox
@@ -123,16 +123,16 @@ class Shop:
 
 def rows_of(shop: Shop) -> dict[str, list[tuple]]:
     """Every row of every fact and mart, without MOMENTS."""
-    with duckdb.connect(str(shop.settings.warehouse_path)) as connection:
+    with open_warehouse(shop.settings).held_open() as warehouse:
         columns: dict[str, list[str]] = {}
-        for schema, table, column in connection.execute(
-            "select schema_name, table_name, column_name from duckdb_columns() "
-            "where schema_name in ('flywheel', 'marts') order by all"
-        ).fetchall():
+        for schema, table, column in warehouse.read(
+            "select table_schema, table_name, column_name from information_schema.columns "
+            "where table_schema in ('flywheel', 'marts') order by all"
+        ).iter_rows():
             if column not in MOMENTS:
                 columns.setdefault(f"{schema}.{table}", []).append(f'"{column}"')
         return {
-            table: connection.execute(f"select {', '.join(names)} from {table} order by all").fetchall()
+            table: warehouse.read(f"select {', '.join(names)} from {table} order by all").rows()
             for table, names in columns.items()
         }
 
@@ -290,26 +290,19 @@ def main() -> None:
     write("crash", rows, time.perf_counter() - started)
 
 
-class _StoppingWarehouse(Warehouse):
-    """Stops before it keeps a change to the table that its process is to be killed in."""
-
-    @contextmanager
-    def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        with super().transaction() as connection:
-            yield connection
-            _stop()
-
-
 class _StoppingTables(TurnTables):
-    """Writes as ever, but for one table."""
+    """Writes as ever, but for one table: all of its rows are written, and none of them kept, when it stops."""
 
-    table: str
+    def __init__(self, warehouse: Warehouse, table: str) -> None:
+        super().__init__(warehouse)
+        self.table = table
 
-    def handle_output(self, context: dg.OutputContext, obj: "pl.DataFrame | str | None") -> None:
+    def handle_output(self, context: dg.OutputContext, obj: "pl.DataFrame | Query | None") -> None:
         metadata = context.definition_metadata
         if metadata["table"] == self.table and obj is not None:
-            warehouse = _StoppingWarehouse(Path(self.path), self.lock_timeout_s)
-            warehouse.replace(table_of(metadata), obj, turn=context.partition_key, loop=metadata.get("loop"))
+            with self.warehouse.transaction() as statements:
+                statements.replace(table_of(metadata), obj, turn=context.partition_key, loop=metadata.get("loop"))
+                _stop()
         super().handle_output(context, obj)
 
 
@@ -326,7 +319,7 @@ def run_until(half: str, turn: str, stage: str) -> None:
             _stop()
 
     settings = Settings(_env_file=None)
-    tables = _StoppingTables(path=str(settings.warehouse_path), lock_timeout_s=settings.lock_timeout_s, table=stage)
+    tables = _StoppingTables(open_warehouse(settings), stage)
     wheel = Flywheel(settings, resources={"turn_tables": tables} if stage in TABLES else {}, tell=told)
     if half == "ingest":
         wheel.ingest()

@@ -17,7 +17,7 @@ from rich.console import Console
 from benchmarks.report import Row, measured, write
 from benchmarks.upworthy import upworthy_file
 from orchestration.commands.replay import SUMMARY, run_replay
-from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.warehouse.duckdb_file import DuckDBWarehouse
 from orchestration.worlds.replayed.logged_tests import read_logged_tests
 
 SECONDS = 300.0
@@ -41,7 +41,7 @@ def _published(file: Path) -> Iterator[Row]:
         home = Path(folder) / "home"
         run_replay(home, file, "upworthy", Console(), units=1_000, turns_in_force=1, seed=7)
         summary = json.loads((home / SUMMARY).read_text())
-        held = Warehouse(home / "warehouse.duckdb").read(
+        held = DuckDBWarehouse(home / "warehouse.duckdb").read(
             "select turn::varchar as turn, count(*) as conditions from flywheel.promotion_conditions group by all"
         )
     turns = summary["turns"]

@@ -8,7 +8,7 @@ import pytest
 
 from orchestration.registry.champions import champion_in_force, predecessor, roll_back, rolled_back_to
 from orchestration.tables import TABLES
-from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.warehouse.duckdb_file import DuckDBWarehouse
 
 TURNS = ("2026-01-05", "2026-01-12", "2026-01-19")
 
@@ -27,9 +27,9 @@ class Registry:
 
 
 @pytest.fixture
-def warehouse(tmp_path: Path) -> Warehouse:
+def warehouse(tmp_path: Path) -> DuckDBWarehouse:
     """Version 1 produced the first turn; version 2 was promoted after it, and stayed after the second."""
-    made = Warehouse(tmp_path / "w.duckdb")
+    made = DuckDBWarehouse(tmp_path / "w.duckdb")
     first = {
         "turn": date.fromisoformat(TURNS[0]),
         "loop": "content",
@@ -55,17 +55,17 @@ def warehouse(tmp_path: Path) -> Warehouse:
 
 
 def test_the_first_turn_is_learned_under_the_first_policy_and_later_ones_under_what_was_decided(
-    warehouse: Warehouse,
+    warehouse: DuckDBWarehouse,
 ) -> None:
     assert [champion_in_force(warehouse, "content", turn) for turn in TURNS] == ["1", "2", "2"]
 
 
-def test_before_any_turn_the_error_names_the_job(warehouse: Warehouse) -> None:
+def test_before_any_turn_the_error_names_the_job(warehouse: DuckDBWarehouse) -> None:
     with pytest.raises(LookupError, match="produce"):
         champion_in_force(warehouse, "sales", TURNS[0])
 
 
-def test_a_rollback_is_obeyed_by_later_turns_and_by_none_before(warehouse: Warehouse) -> None:
+def test_a_rollback_is_obeyed_by_later_turns_and_by_none_before(warehouse: DuckDBWarehouse) -> None:
     registry = Registry()
     assert roll_back(warehouse, registry, "content", "complaints") == ("2", "1")  # type: ignore[arg-type]
     assert registry.champion == "1"
@@ -74,7 +74,7 @@ def test_a_rollback_is_obeyed_by_later_turns_and_by_none_before(warehouse: Wareh
     assert rolled_back_to(warehouse, "content", TURNS[0]) is None
 
 
-def test_the_first_champion_has_none_to_go_back_to(warehouse: Warehouse) -> None:
+def test_the_first_champion_has_none_to_go_back_to(warehouse: DuckDBWarehouse) -> None:
     assert predecessor(warehouse, "content", "1", "9999-12-31") is None
     roll_back(warehouse, Registry(), "content", "once")  # type: ignore[arg-type]
     with pytest.raises(LookupError, match="--to"):

@@ -12,8 +12,8 @@ from orchestration.loops.content import declare as content_loop
 from orchestration.settings import Settings
 from orchestration.tables import TABLES
 from orchestration.turns import turn_partitions
-from orchestration.warehouse.dbt import DbtResource
-from orchestration.warehouse.turn_tables import WarehouseResource
+from orchestration.warehouse.dbt import Dbt
+from orchestration.warehouse.duckdb_file import DuckDBWarehouse
 from tests.turn_facts import NEXT, TURN, TurnFacts
 
 CONTENT = content_loop()
@@ -23,8 +23,8 @@ HALVES = {"original": 0.5, "playful": 0.5}
 
 def kpi_definitions(folder: Path) -> dg.Definitions:
     assets = kpi_assets((CONTENT, SUPPORT), turn_partitions(Settings(home=folder)))
-    path = str(folder / "warehouse.duckdb")
-    resources = {"dbt": DbtResource(warehouse_path=path), "warehouse": WarehouseResource(path=path)}
+    warehouse = DuckDBWarehouse(folder / "warehouse.duckdb")
+    resources = {"dbt": Dbt(warehouse), "warehouse": warehouse}
     return dg.Definitions([assets], resources=resources)
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from orchestration.warehouse.dbt import BuildFailedError, Dbt, NodeResult
 from orchestration.warehouse.dbt_project import invoke, parsed
-from orchestration.warehouse.duckdb_file import Warehouse, WarehouseBusyError
+from orchestration.warehouse.duckdb_file import DuckDBWarehouse
+from orchestration.warehouse.protocol import WarehouseBusyError
 from tests.turn_facts import NEXT, TURN, TurnFacts
 
 HALVES = {"original": 0.5, "playful": 0.5}
@@ -147,7 +148,7 @@ def test_a_mart_is_never_filled_from_the_working_tables_of_another_turn(facts: T
     with facts.warehouse.connect() as connection:
         connection.execute(f"update flywheel.turn_scope set turn = '{TURN}'")
         alone = ["run", "--no-write-json", "--select", "momentum"]
-        outcome = invoke(alone, warehouse=facts.warehouse.path, manifest=parsed())
+        outcome = invoke(alone, target=facts.warehouse.dbt_target(), manifest=parsed())
     assert "--select +momentum" in outcome.results[0].message
     assert len(facts.mart("momentum")) == 2
 
@@ -161,7 +162,7 @@ def test_a_held_warehouse_is_waited_for_and_free_after_a_build(facts: TurnFacts)
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n", "the build left the file open"
         with pytest.raises(WarehouseBusyError, match="FLYWHEEL_LOCK_TIMEOUT_S"):
-            Dbt(Warehouse(facts.warehouse.path, lock_timeout_s=0.1)).build([TURN])
+            Dbt(DuckDBWarehouse(facts.warehouse.path, lock_timeout_s=0.1)).build([TURN])
         holder.communicate()
     facts.build(select=["stg_champions"])
 

@@ -12,7 +12,7 @@ from orchestration.warehouse import dbt_project
 from orchestration.warehouse.dbt import Dbt
 from orchestration.warehouse.dbt_project import PROJECT, DbtError, manifest_path
 from orchestration.warehouse.dbt_sources import SOURCES, sources_yaml
-from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.warehouse.duckdb_file import DuckDBWarehouse
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def test_metrics_are_defined(manifest: dict[str, Any]) -> None:
 
 
 def test_everything_holds_on_a_fresh_warehouse(tmp_path: Path, manifest: dict[str, Any]) -> None:
-    results = Dbt(Warehouse(tmp_path / "warehouse.duckdb")).build(["2026-01-05"], unit_tests=True, thorough=True)
+    results = Dbt(DuckDBWarehouse(tmp_path / "warehouse.duckdb")).build(["2026-01-05"], unit_tests=True, thorough=True)
     passed = {result.unique_id for result in results if result.status in ("success", "pass")}
     promised = {name for name, node in manifest["nodes"].items() if node["resource_type"] in ("model", "test")}
     assert passed == promised | set(manifest["unit_tests"])

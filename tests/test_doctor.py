@@ -9,11 +9,11 @@ from orchestration.landing.folder import Landing
 from orchestration.landing.pseudonyms import Pseudonyms
 from orchestration.loops.found import declared_loops
 from orchestration.settings import Settings
-from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.warehouse.duckdb_file import DuckDBWarehouse
 
 
 def found(settings: Settings) -> dict[str, Finding]:
-    landing = Landing(settings.landing, Warehouse(settings.warehouse_path), Pseudonyms(b"k" * 32), settings)
+    landing = Landing(settings.landing, DuckDBWarehouse(settings.warehouse_path), Pseudonyms(b"k" * 32), settings)
     return {
         finding.check: finding
         for finding in findings(settings, declared_loops(settings.loops, settings.brand_file), landing)

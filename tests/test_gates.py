@@ -19,10 +19,9 @@ from orchestration.settings import Settings
 from orchestration.tables import TABLES
 from orchestration.turns import turn_partitions
 from orchestration.warehouse import gates
-from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.warehouse.duckdb_file import DuckDBWarehouse
 from orchestration.warehouse.gates import Finding, judged
 from orchestration.warehouse.suites import Suite, read_suites
-from orchestration.warehouse.turn_tables import WarehouseResource
 
 TURN, UNTIL = "2026-01-05", "2026-01-12"
 SHARES = {"original": 0.2, "plain": 0.3, "playful": 0.5}
@@ -35,20 +34,20 @@ def suite(name: str) -> Suite:
     return found
 
 
-def findings(warehouse: Warehouse, name: str) -> dict[str, Finding]:
+def findings(warehouse: DuckDBWarehouse, name: str) -> dict[str, Finding]:
     return {finding.expectation.name: finding for finding in judged(warehouse, suite(name), TURN, UNTIL)}
 
 
-def not_passed(warehouse: Warehouse, name: str) -> dict[str, str]:
+def not_passed(warehouse: DuckDBWarehouse, name: str) -> dict[str, str]:
     return {name: f.status for name, f in findings(warehouse, name).items() if not f.passed}
 
 
-def change(warehouse: Warehouse, sql: str) -> None:
+def change(warehouse: DuckDBWarehouse, sql: str) -> None:
     with warehouse.connect() as connection:
         connection.execute(sql)
 
 
-def put(warehouse: Warehouse, table: str, rows: list[dict]) -> None:
+def put(warehouse: DuckDBWarehouse, table: str, rows: list[dict]) -> None:
     """Rows with the columns given; the others are null."""
     declared = TABLES[table]
     named = [name for name in declared.columns if name in rows[0]]
@@ -58,15 +57,15 @@ def put(warehouse: Warehouse, table: str, rows: list[dict]) -> None:
 
 
 @pytest.fixture
-def warehouse(sound, tmp_path) -> Warehouse:
+def warehouse(sound, tmp_path) -> DuckDBWarehouse:
     """A sound turn that a test may break."""
-    return Warehouse(Path(shutil.copy(sound.path, tmp_path / "warehouse.duckdb")))
+    return DuckDBWarehouse(Path(shutil.copy(sound.path, tmp_path / "warehouse.duckdb")))
 
 
 @pytest.fixture(scope="module")
-def sound(tmp_path_factory) -> Warehouse:
+def sound(tmp_path_factory) -> DuckDBWarehouse:
     """A sound turn: 4 subjects, 3 variants each, 3,000 units a subject assigned by the rule of the outbox."""
-    warehouse = Warehouse(tmp_path_factory.mktemp("sound") / "warehouse.duckdb")
+    warehouse = DuckDBWarehouse(tmp_path_factory.mktemp("sound") / "warehouse.duckdb")
     in_turn = {"turn": datetime(2026, 1, 5).date(), "loop": "content"}
     start = datetime(2026, 1, 5, 9)
     put(warehouse, "subjects", [
@@ -264,7 +263,7 @@ def test_findings_never_hold_values_of_rows(warehouse):
 
 def test_every_suite_runs_on_empty_tables_of_the_declared_columns(tmp_path):
     """Columns that suites name exist, in the tables that Python writes and in the contracts of the marts."""
-    warehouse = Warehouse(tmp_path / "empty.duckdb")
+    warehouse = DuckDBWarehouse(tmp_path / "empty.duckdb")
     with warehouse.connect() as connection:
         connection.execute("create schema marts")
         for path in MARTS.glob("*.yml"):
@@ -342,7 +341,7 @@ class Named:
     name = "content"
 
 
-def turned(warehouse: Warehouse, folder: Path) -> dg.ExecuteInProcessResult:
+def turned(warehouse: DuckDBWarehouse, folder: Path) -> dg.ExecuteInProcessResult:
     """One run over subjects, their gate, and what comes after."""
     partitions = turn_partitions(Settings(_env_file=None))
 
@@ -355,7 +354,7 @@ def turned(warehouse: Warehouse, folder: Path) -> dg.ExecuteInProcessResult:
     defs = dg.Definitions(
         assets=[subjects, briefs],
         asset_checks=build_checks([Named()], partitions, folder),  # type: ignore[list-item]
-        resources={"warehouse": WarehouseResource(path=str(warehouse.path))},
+        resources={"warehouse": warehouse},
         jobs=[dg.define_asset_job("all_of_it", dg.AssetSelection.all())],
     )
     return defs.resolve_job_def("all_of_it").execute_in_process(

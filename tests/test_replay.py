@@ -20,7 +20,7 @@ from orchestration.home import prepare_home
 from orchestration.learning.proof.replay_gain import gain_of
 from orchestration.settings import Settings
 from orchestration.turns import Turn
-from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.warehouse.duckdb_file import DuckDBWarehouse
 from orchestration.worlds.outbox import read_outbox
 from orchestration.worlds.replayed.logged_tests import read_logged_tests
 from orchestration.worlds.replayed.replay import ReplayWorld, first_turn_of
@@ -97,7 +97,7 @@ def test_every_other_turn_has_a_decision_with_its_conditions(
     replayed: tuple[Path, list[ReplayedTurn], str],
 ) -> None:
     home, turns, _ = replayed
-    warehouse = Warehouse(home / "warehouse.duckdb")
+    warehouse = DuckDBWarehouse(home / "warehouse.duckdb")
     decided = warehouse.read("select turn::varchar as turn, promoted, reason from flywheel.promotions order by turn")
     assert decided["turn"].to_list() == [turn.key for turn in turns if not turn.refused]
     held = warehouse.read("select turn::varchar as turn, condition from flywheel.promotion_conditions")
@@ -111,7 +111,7 @@ def test_a_better_policy_is_promoted_and_from_then_on_clicks_are_gained(
     replayed: tuple[Path, list[ReplayedTurn], str],
 ) -> None:
     home, turns, said = replayed
-    warehouse = Warehouse(home / "warehouse.duckdb")
+    warehouse = DuckDBWarehouse(home / "warehouse.duckdb")
     decided = warehouse.read("select turn::varchar as turn, promoted from flywheel.promotions")
     promoted = min(decided.filter("promoted")["turn"])
     before = total_gain([turn for turn in turns if turn.key <= promoted])

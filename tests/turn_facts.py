@@ -13,7 +13,7 @@ import polars as pl
 from orchestration.graph.assets.facts import EXPOSURES, OUTCOMES
 from orchestration.tables import TABLES
 from orchestration.warehouse.dbt import Dbt, NodeResult
-from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.warehouse.duckdb_file import DuckDBWarehouse
 
 TURN = "2026-01-05"
 NEXT = "2026-01-12"
@@ -30,7 +30,7 @@ class TurnFacts:
 
     def __init__(self, folder: Path, loop: str = "content") -> None:
         self.loop = loop
-        self.warehouse = Warehouse(folder / "warehouse.duckdb")
+        self.warehouse = DuckDBWarehouse(folder / "warehouse.duckdb")
         self.dbt = Dbt(self.warehouse)
         self.pending: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self.declare(CLICK, PURCHASE, COMPLAINT)
@@ -159,9 +159,7 @@ class TurnFacts:
 
     def append(self, table: str, rows: pl.DataFrame) -> None:
         """Many rows at once."""
-        with self.warehouse.connect() as connection:
-            connection.register("incoming", rows.to_arrow())
-            connection.execute(f"insert into flywheel.{table} by name select * from incoming")
+        self.warehouse.append(TABLES[table], rows)
 
     def flush(self) -> None:
         for table, rows in self.pending.items():
@@ -175,9 +173,9 @@ class TurnFacts:
 
     def mart(self, name: str, **where: Any) -> list[dict[str, Any]]:
         """Rows of a mart in a fixed order."""
-        conditions = " and ".join(f"{column} = ?" for column in where) or "true"
+        conditions = " and ".join(f"{column} = ${column}" for column in where) or "true"
         query = f"select * from marts.{name} where {conditions} order by all"
-        return self.warehouse.read(query, list(where.values())).to_dicts()
+        return self.warehouse.read(query, where).to_dicts()
 
     def only(self, name: str, **where: Any) -> dict[str, Any]:
         (row,) = self.mart(name, **where)

@@ -21,7 +21,8 @@ from orchestration.settings import Settings
 from orchestration.tables import TABLES
 from orchestration.testing.instant_model import InstantLanguageModel, compose
 from orchestration.turns import Turn
-from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.warehouse.engines import open_warehouse
+from orchestration.warehouse.protocol import Warehouse
 from orchestration.worlds.simulated.sandbox import PlayReport, Sandbox
 
 FIRST, SECOND, THIRD = "2026-01-05", "2026-01-12", "2026-01-19"
@@ -78,7 +79,7 @@ class Wheel:
 
     @property
     def warehouse(self) -> Warehouse:
-        return Warehouse(self.settings.warehouse_path, self.settings.lock_timeout_s)
+        return open_warehouse(self.settings)
 
     @property
     def landing(self) -> Landing:

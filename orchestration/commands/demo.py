@@ -14,7 +14,7 @@ from orchestration.graph.driver import Flywheel
 from orchestration.home import start_over
 from orchestration.settings import Settings
 from orchestration.turns import Turn
-from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.warehouse.engines import open_warehouse
 from orchestration.worlds.simulated.catalogue import land_catalogue
 from orchestration.worlds.simulated.sandbox import Sandbox
 
@@ -49,7 +49,7 @@ def run_demo(settings: Settings, console: "Console", *, turns: int, products: in
         console.print("[bold]learn[/]: ingest, count, retrain, decide")
         wheel.learn(turn.key)
         seconds[turn.key] = time.monotonic() - begun
-    lines = turn_lines(Warehouse(settings.warehouse_path, settings.lock_timeout_s))
+    lines = turn_lines(open_warehouse(settings))
     timed = [{**line, "seconds": round(seconds[line["turn"]], 1)} for line in lines if line["turn"] in seconds]
     console.print(turn_table(timed, f"{turns} turns in {time.monotonic() - started:.0f} s (simulated audience)"))
     for reason in decision_lines(timed):

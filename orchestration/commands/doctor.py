@@ -15,7 +15,8 @@ from orchestration.landing.folder import Landing
 from orchestration.landing.pseudonyms import KEY_FILE
 from orchestration.loops.declaration import Loop
 from orchestration.settings import Settings
-from orchestration.warehouse.duckdb_file import Warehouse, WarehouseBusyError
+from orchestration.warehouse.engines import open_warehouse
+from orchestration.warehouse.protocol import WarehouseBusyError
 
 State = Literal["ok", "note", "fails"]
 
@@ -133,9 +134,7 @@ def _warehouse(settings: Settings) -> Finding:
     if not settings.warehouse_path.exists():
         return Finding("warehouse", "ok", "not there yet; the first turn makes it")
     try:
-        turns = (
-            Warehouse(settings.warehouse_path, 2.0).read("select count(distinct turn) from flywheel.releases").item()
-        )
+        turns = open_warehouse(settings, 2.0).read("select count(distinct turn) from flywheel.releases").item()
     except WarehouseBusyError as error:
         return Finding("warehouse", "note", str(error), "Ask again once that run has ended.")
     return Finding("warehouse", "ok", f"{turns} turns released")

@@ -1,22 +1,23 @@
 """What producing a turn would ask of the model, and cost, before anything is asked.
 
 Here: laying out the turn's briefs from what has landed, without writing or calling anything.
-Not here: doing it (driver) and estimating tokens (model.language_model).
+Not here: doing it (graph.driver) and estimating tokens (model.language_model).
 """
 
 from collections.abc import Iterator, Sequence
 
-from orchestration.graph.assets.briefs import briefs_of
-from orchestration.graph.assets.candidates import request_of
+from orchestration.delivery.briefing import brief_rows
+from orchestration.generation.answers import text_field, without_fields
+from orchestration.generation.pipeline import request_of
+from orchestration.graph.assets.briefs import briefing
 from orchestration.graph.assets.subjects import alive_subjects, as_subjects, whose_turn
-from orchestration.learning.policies.policy import Policy
+from orchestration.graph.bound import BoundLoop
 from orchestration.loops.declaration import Loop
-from orchestration.loops.recipes import recipes_by_format
 from orchestration.model.language_model import LanguageModel
 from orchestration.registry.tracking import Tracking
 from orchestration.settings import Settings
 from orchestration.turns import Turn
-from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.warehouse.engines import open_warehouse
 
 
 def planned_calls(turn: str, loops: Sequence[Loop], settings: Settings) -> Iterator[str]:
@@ -25,29 +26,34 @@ def planned_calls(turn: str, loops: Sequence[Loop], settings: Settings) -> Itera
     Raises ValueError when no turn starts on that day.
     """
     window = Turn.of(turn, settings)
-    turn = window.key
-    warehouse = Warehouse(settings.warehouse_path, settings.lock_timeout_s)
+    warehouse = open_warehouse(settings)
     tracking = Tracking(settings.root, settings.mlflow_ui)
     model = LanguageModel(settings)
+    turning = frozenset(loop.name for loop in loops)
     for loop in loops:
-        if loop.subjects.variants:
-            yield f"{loop.name}: subjects bring their variants, so nothing would be asked."
+        if not loop.generation.asks(loop.answer):
+            yield f"{loop.name}: its answers are given or chosen, so nothing would be asked."
             continue
-        recipes = loop.recipes.for_languages(settings.languages)
-        alive = alive_subjects(warehouse, loop, turn)
+        bound = BoundLoop.of(loop, settings, turning)
+        alive = alive_subjects(warehouse, loop, window.key)
         subjects = as_subjects(alive, whose_turn(alive, window, settings.subjects_per_turn).taken)
         champion = tracking.champion(loop.name)
-        by_format = recipes_by_format(recipes)
-        policy = Policy.from_json(champion.policy).covering(by_format) if champion else Policy.first(by_format)
-        unregistered = {recipe.prompt_name: 0 for recipe in recipes}
-        briefs = briefs_of(
-            subjects, policy, champion.version if champion else "first", recipes, unregistered, loop, settings
+        unregistered = {recipe.prompt_name: 0 for recipe in bound.recipes}
+        known = briefing(
+            bound,
+            warehouse,
+            window.key,
+            champion.policy if champion else None,
+            champion.version if champion else "first",
+            unregistered,
         )
-        requests = [request_of(brief) for brief in briefs.to_dicts()]
+        briefs = brief_rows(subjects, known).to_dicts() if len(subjects) else []
+        requests = [request_of(brief) for brief in briefs if brief["escalation"] is None]
         if not requests:
             yield f"{loop.name}: nothing has been ingested, so nothing would be asked (`flywheel ingest` first)."
             continue
-        plan = model.plan(requests, loop.answer, text_field=loop.text_field, turn=turn, loop=loop.name)
+        wanted = without_fields(loop.answer, tuple(sorted(set(loop.generation.fields))))
+        plan = model.plan(requests, wanted, text_field=text_field(wanted), turn=window.key, loop=loop.name)
         yield (
             f"{loop.name}: {len(requests)} briefs for {subjects.height} subjects: {plan.calls} calls, "
             f"{plan.cached} kept from before; about {plan.input_tokens:,} tokens in, {plan.output_tokens:,} out, "

@@ -19,7 +19,7 @@ from orchestration.learning.texts.fine_tuning import (
     problems,
     supervised,
 )
-from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.warehouse.protocol import Warehouse
 
 WRITTEN = """
     select r.variant_id, any_value(r.subject_id) as subject_id, any_value(r.text) as text,
@@ -36,6 +36,7 @@ MET = """
            bool_or(simulated) as simulated
     from flywheel.evidence where loop = $loop and not is_control group by all order by all
 """
+NEWEST_POLICY = "select policy from flywheel.challengers where loop = $loop order by turn desc limit 1"
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def export(warehouse: Warehouse, loop: str, kind: Kind, folder: Path) -> Export:
 
 def _supervised(warehouse: Warehouse, loop: str, written: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Winners of the newest policy, and every text that a person put right."""
-    newest = warehouse.read("select policy from flywheel.challengers where loop = ? order by turn desc limit 1", [loop])
+    newest = warehouse.read(NEWEST_POLICY, {"loop": loop})
     won = [] if newest.is_empty() else [one for of in Policy.from_json(newest.item()).exemplars.values() for one in of]
     good = {one.variant_id for one in won} | {variant for variant, row in written.items() if row["edited"]}
     for variant in sorted(good & set(written)):

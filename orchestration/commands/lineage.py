@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.warehouse.protocol import Warehouse
 
 
 class UnknownIdentityError(LookupError):
@@ -47,7 +47,9 @@ def trace(warehouse: Warehouse, identity: str) -> Trace:
     }
     for place, found in finders.items():
         table, column = place.split(".")
-        rows = _rows(warehouse, f"select * from flywheel.{table} where {column} = ? order by turn limit 1", identity)
+        rows = _rows(
+            warehouse, f"select * from flywheel.{table} where {column} = $known order by turn limit 1", known=identity
+        )
         if rows:
             return found(warehouse, rows[0])
     raise UnknownIdentityError(
@@ -58,13 +60,15 @@ def trace(warehouse: Warehouse, identity: str) -> Trace:
 
 def _exposure(warehouse: Warehouse, row: Mapping[str, Any]) -> Trace:
     event = _one(
-        warehouse, "select * from flywheel.events where turn = ? and event_id = ?", row["turn"], row["exposure_id"]
+        warehouse,
+        "select * from flywheel.events where turn = $turn and event_id = $exposure_id",
+        **{name: row[name] for name in ("turn", "exposure_id")},
     )
     outcomes = _rows(
         warehouse,
-        "select outcome, occurred_at, value from flywheel.outcomes where loop = ? and subject_id = ? and unit_id = ? "
-        "and occurred_at >= ? order by occurred_at",
-        *(row[name] for name in ("loop", "subject_id", "unit_id", "occurred_at")),
+        "select outcome, occurred_at, value from flywheel.outcomes where loop = $loop and subject_id = $subject_id "
+        "and unit_id = $unit_id and occurred_at >= $occurred_at order by occurred_at, outcome",
+        **{name: row[name] for name in ("loop", "subject_id", "unit_id", "occurred_at")},
     )
     file = _file(warehouse, event["file_hash"])
     met = Trace("outcomes", {f"{o['outcome']} {o['occurred_at']:%Y-%m-%d %H:%M}": o["value"] or "" for o in outcomes})
@@ -78,9 +82,10 @@ def _exposure(warehouse: Warehouse, row: Mapping[str, Any]) -> Trace:
 def _variant(warehouse: Warehouse, row: Mapping[str, Any]) -> Trace:
     released = _rows(
         warehouse,
-        "select * from flywheel.releases where variant_id = $1 and ($2 is null or turn = $2) order by turn",
-        row["variant_id"],
-        row["turn"] if "exposure_id" in row else None,
+        "select * from flywheel.releases where variant_id = $variant_id "
+        "and ($turn::date is null or turn = $turn::date) order by turn",
+        variant_id=row["variant_id"],
+        turn=row["turn"] if "exposure_id" in row else None,
     )
     first = released[0]
     chain = Trace(
@@ -103,8 +108,9 @@ def _variant(warehouse: Warehouse, row: Mapping[str, Any]) -> Trace:
 def _release(warehouse: Warehouse, row: Mapping[str, Any]) -> Trace:
     variants = _rows(
         warehouse,
-        "select variant_id, share, is_control, text from flywheel.releases where release_id = ? order by share desc",
-        row["release_id"],
+        "select variant_id, share, is_control, text from flywheel.releases where release_id = $release_id "
+        "order by share desc, variant_id",
+        release_id=row["release_id"],
     )
     shares = {f"{v['variant_id']} {v['share']:.1%}{' control' if v['is_control'] else ''}": v["text"] for v in variants}
     return Trace(
@@ -117,16 +123,19 @@ def _release(warehouse: Warehouse, row: Mapping[str, Any]) -> Trace:
 def _candidate(warehouse: Warehouse, row: Mapping[str, Any]) -> Trace:
     verdicts = _rows(
         warehouse,
-        "select guard, decision, reason from flywheel.verdicts where candidate_id = ? order by guard",
-        row["candidate_id"],
+        "select guard, decision, reason from flywheel.verdicts where candidate_id = $candidate_id order by guard",
+        candidate_id=row["candidate_id"],
     )
     reviews = _rows(
         warehouse,
-        "select turn, decision, decided_by, reason from flywheel.reviews where candidate_id = ? order by turn",
-        row["candidate_id"],
+        "select turn, decision, decided_by, reason from flywheel.reviews "
+        "where candidate_id = $candidate_id order by turn",
+        candidate_id=row["candidate_id"],
     )
     call = _rows(
-        warehouse, "select * from flywheel.llm_calls where call_id = ? order by called_at limit 1", row["call_id"]
+        warehouse,
+        "select * from flywheel.llm_calls where call_id = $call_id order by called_at limit 1",
+        call_id=row["call_id"],
     )
     behind = [
         Trace("verdicts", {v["guard"]: f"{v['decision']}: {v['reason']}" for v in verdicts}),
@@ -160,13 +169,14 @@ def _brief(warehouse: Warehouse, row: Mapping[str, Any]) -> Trace:
 def _subject(warehouse: Warehouse, row: Mapping[str, Any]) -> Trace:
     subject = _one(
         warehouse,
-        "select * from flywheel.subjects where turn = ? and loop = ? and subject_id = ?",
-        *(row[name] for name in ("turn", "loop", "subject_id")),
+        "select * from flywheel.subjects where turn = $turn and loop = $loop and subject_id = $subject_id",
+        **{name: row[name] for name in ("turn", "loop", "subject_id")},
     )
     landed = _rows(
         warehouse,
-        "select file_hash from flywheel.landed_subjects where loop = ? and subject_id = ? and version = ? limit 1",
-        *(subject[name] for name in ("loop", "subject_id", "version")),
+        "select file_hash from flywheel.landed_subjects "
+        "where loop = $loop and subject_id = $subject_id and version = $version limit 1",
+        **{name: subject[name] for name in ("loop", "subject_id", "version")},
     )
     return Trace(
         f"subject {subject['subject_id']}",
@@ -176,13 +186,16 @@ def _subject(warehouse: Warehouse, row: Mapping[str, Any]) -> Trace:
 
 
 def _policy(warehouse: Warehouse, loop: str, version: str, role: str = "") -> Trace:
+    named = {"loop": loop, "version": version}
     trained = _rows(
-        warehouse, "select * from flywheel.challengers where loop = ? and policy_version = ?", loop, version
+        warehouse, "select * from flywheel.challengers where loop = $loop and policy_version = $version", **named
     )
     name = f"{role}policy {loop}-policy/{version}"
     if not trained:
         first = _rows(
-            warehouse, "select * from flywheel.champions where loop = ? and policy_version = ? limit 1", loop, version
+            warehouse,
+            "select * from flywheel.champions where loop = $loop and policy_version = $version order by turn limit 1",
+            **named,
         )
         if not first:
             raise UnknownIdentityError(f"{loop} has no policy version {version!r}; `flywheel status` shows them.")
@@ -190,7 +203,11 @@ def _policy(warehouse: Warehouse, loop: str, version: str, role: str = "") -> Tr
             name, {"trained on": "nothing: the first policy is uniform", "mlflow run": first[0]["mlflow_run_id"]}
         )
     row = trained[0]
-    decided = _rows(warehouse, "select * from flywheel.promotions where loop = ? and challenger = ?", loop, version)
+    decided = _rows(
+        warehouse,
+        "select * from flywheel.promotions where loop = $loop and challenger = $version order by turn",
+        **named,
+    )
     turns = json.loads(row["trained_on"])
     detail = {
         "trained on": f"{', '.join(turns)} ({row['rows']} rows of evidence)",
@@ -204,29 +221,33 @@ def _policy(warehouse: Warehouse, loop: str, version: str, role: str = "") -> Tr
 
 
 def _kpi(warehouse: Warehouse, mart: str, loop: str, turn: str, *rest: str) -> Trace:
-    known = warehouse.read("select table_name from duckdb_tables() where schema_name = 'marts'")["table_name"].to_list()
+    known = warehouse.relations("marts")
     if mart not in known:
         raise UnknownIdentityError(f"There is no mart {mart!r}; there are {', '.join(sorted(known)) or 'none yet'}.")
     named = dict(zip(("subject_id", "variant_id"), rest, strict=False))
-    where = "".join(f" and {column} = ?" for column in named)
+    where = "".join(f" and {column} = ${column}" for column in named)
     rows = _rows(
-        warehouse, f"select * from marts.{mart} where loop = ? and turn = ?{where}", loop, turn, *named.values()
+        warehouse,
+        f"select * from marts.{mart} where loop = $loop and turn = $turn{where}",
+        loop=loop,
+        turn=turn,
+        **named,
     )
     if not rows:
         raise UnknownIdentityError(f"{mart} has no row for {loop}, {turn} {' '.join(rest)}: has the turn been learned?")
     files = _rows(
         warehouse,
-        "select file_hash, count(*) as rows from flywheel.events where turn = ? and loop = ? "
-        "group by all order by rows desc",
-        turn,
-        loop,
+        "select file_hash, count(*) as rows from flywheel.events where turn = $turn and loop = $loop "
+        "group by all order by rows desc, file_hash",
+        turn=turn,
+        loop=loop,
     )
     facts = _one(
         warehouse,
         "select count(*) as exposures, count(distinct variant_id) as variants, count(distinct unit_id) as units, "
-        "bool_or(simulated) as simulated from flywheel.exposures where turn = ? and loop = ?",
-        turn,
-        loop,
+        "bool_or(simulated) as simulated from flywheel.exposures where turn = $turn and loop = $loop",
+        turn=turn,
+        loop=loop,
     )
     behind = [
         Trace("computed by", {"dbt model": f"dbt_project/models/marts/{mart}.sql"}),
@@ -250,10 +271,10 @@ def _released(warehouse: Warehouse, loop: str, turn: str) -> Trace:
         left join flywheel.candidates as c on c.loop = r.loop and c.candidate_id = r.candidate_id
         left join flywheel.briefs as b on b.loop = c.loop and b.brief_id = c.brief_id and b.turn = c.turn
         left join flywheel.llm_calls as l on l.loop = c.loop and l.call_id = c.call_id and l.turn = c.turn
-        where r.loop = ? and r.turn = ? group by all order by recipe
+        where r.loop = $loop and r.turn = $turn group by all order by recipe
         """,
-        loop,
-        turn,
+        loop=loop,
+        turn=turn,
     )
     by_recipe = {
         row["recipe"]: f"{row['variants']} variants, such as {row['one_of_them']}"
@@ -271,7 +292,7 @@ def _released(warehouse: Warehouse, loop: str, turn: str) -> Trace:
 
 
 def _file(warehouse: Warehouse, file_hash: str) -> Trace:
-    landed = _rows(warehouse, "select * from flywheel.landed_files where file_hash = ?", file_hash)
+    landed = _rows(warehouse, "select * from flywheel.landed_files where file_hash = $file_hash", file_hash=file_hash)
     if not landed:
         return Trace(f"file {file_hash[:12]}")
     return Trace(
@@ -280,18 +301,19 @@ def _file(warehouse: Warehouse, file_hash: str) -> Trace:
 
 
 def _by(warehouse: Warehouse, table: str, column: str, value: str) -> dict[str, Any]:
-    return _one(warehouse, f"select * from flywheel.{table} where {column} = ? order by turn limit 1", value)
+    return _one(warehouse, f"select * from flywheel.{table} where {column} = $known order by turn limit 1", known=value)
 
 
-def _one(warehouse: Warehouse, sql: str, *parameters: Any) -> dict[str, Any]:
-    rows = _rows(warehouse, sql, *parameters)
+def _one(warehouse: Warehouse, sql: str, **parameters: Any) -> dict[str, Any]:
+    rows = _rows(warehouse, sql, **parameters)
     if not rows:
-        raise UnknownIdentityError(f"The chain is broken: no row for {parameters} in: {' '.join(sql.split())}")
+        said = ", ".join(f"{name} {value}" for name, value in parameters.items())
+        raise UnknownIdentityError(f"The chain is broken: no row for {said} in: {' '.join(sql.split())}")
     return rows[0]
 
 
-def _rows(warehouse: Warehouse, sql: str, *parameters: Any) -> list[dict[str, Any]]:
-    return warehouse.read(sql, list(parameters)).to_dicts()
+def _rows(warehouse: Warehouse, sql: str, **parameters: Any) -> list[dict[str, Any]]:
+    return warehouse.read(sql, parameters).to_dicts()
 
 
 def _some(row: Mapping[str, Any], *names: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from orchestration.learning.proof.replay_gain import Gain, gain_of
 from orchestration.loops.replay import NAME
 from orchestration.settings import Settings
 from orchestration.turns import Turn
-from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.warehouse.engines import open_warehouse
 from orchestration.worlds.replayed.logged_tests import LoggedTests, read_logged_tests
 from orchestration.worlds.replayed.replay import Met, ReplayWorld, first_turn_of
 
@@ -91,7 +91,7 @@ def run_replay(
     prepare_home(settings)
     # One process has the warehouse and Dagster's files to itself until the end, so that they are opened once.
     with (
-        Warehouse(settings.warehouse_path, settings.lock_timeout_s).connect(),
+        open_warehouse(settings).held_open(),
         dg.DagsterInstance.get() as instance,
     ):
         wheel = Flywheel(settings, instance=instance)
@@ -100,7 +100,7 @@ def run_replay(
             if number == 1:
                 gc.freeze()  # what the first turn loaded stays: no collection need look through it again
             console.print(f"{number}/{len(turns)} {_line(replayed[-1])}", highlight=False, markup=False)
-    decisions = Warehouse(settings.warehouse_path).read(DECISIONS, {"loop": NAME}).to_dicts()
+    decisions = open_warehouse(settings).read(DECISIONS, {"loop": NAME}).to_dicts()
     console.print(gain_table(replayed, decisions, time.monotonic() - started))
     for decision in decisions:
         if decision["champion_before"] != decision["champion_after"]:

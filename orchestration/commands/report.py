@@ -6,7 +6,7 @@ Not here: computing any of it (dbt_project, learning) and printing (cli).
 
 from typing import TYPE_CHECKING, Any
 
-from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.warehouse.protocol import Warehouse
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestration.landing.folder import Landing
-from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.warehouse.protocol import Warehouse
 
 WAITING = """
     select r.turn::varchar as turn, r.loop, r.candidate_id, r.subject_id, r.recipe_id, r.text, r.reason, s.original

@@ -16,16 +16,15 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from orchestration.landing.folder import Landing
-    from orchestration.warehouse.duckdb_file import Warehouse
+    from orchestration.warehouse.protocol import Warehouse
 
 FILE_WIDTH = 120  # columns where the output is no terminal that could tell
 
 
 def open_warehouse() -> "Warehouse":
-    from orchestration.warehouse.duckdb_file import Warehouse
+    from orchestration.warehouse.engines import open_warehouse as opened
 
-    settings = Settings()
-    return Warehouse(settings.warehouse_path, settings.lock_timeout_s)
+    return opened(Settings())
 
 
 def open_landing() -> "Landing":
@@ -48,10 +47,10 @@ def console() -> "Console":
 def plain_errors() -> Iterator[None]:
     """Errors that name a remedy become one message and exit code 1; any other keeps its traceback."""
     from orchestration.graph.driver import TurnFailedError
-    from orchestration.warehouse.duckdb_file import WarehouseBusyError
+    from orchestration.warehouse.protocol import WarehouseError
 
     try:
         yield
-    except (TurnFailedError, WarehouseBusyError, ValueError, LookupError, FileNotFoundError) as error:
+    except (TurnFailedError, WarehouseError, ValueError, LookupError, FileNotFoundError) as error:
         typer.secho(str(error), fg="red", err=True)
         raise typer.Exit(1) from error

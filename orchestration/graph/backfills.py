@@ -12,7 +12,7 @@ import dagster as dg
 from dagster._core.execution.backfill import PartitionBackfill
 from dagster._core.utils import make_new_backfill_id
 
-from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.warehouse.protocol import Warehouse
 
 TOUCHED = """
     with fresh as (
@@ -37,6 +37,7 @@ TOUCHED = """
       and exists (select 1 from fresh as f where f.ingested_at > l.decided_at)
     order by t.turn
 """
+LEARNED_SINCE = "select distinct turn from flywheel.promotions where turn >= $first order by turn"
 
 
 def touched_turns(warehouse: Warehouse, since: str, until: str) -> list[str]:
@@ -52,7 +53,7 @@ def turns_to_learn_again(warehouse: Warehouse, touched: Sequence[str]) -> list[s
     """The touched turns and every later one that was learned: their policies were trained on the touched ones."""
     if not touched:
         return []
-    rows = warehouse.read("select distinct turn from flywheel.promotions where turn >= ? order by turn", [min(touched)])
+    rows = warehouse.read(LEARNED_SINCE, {"first": min(touched)})
     return [str(turn) for turn in rows["turn"]]
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import dagster as dg
 
 from orchestration.loops.declaration import Loop
-from orchestration.warehouse.duckdb_file import Warehouse
 from orchestration.warehouse.gates import Finding, judged
+from orchestration.warehouse.protocol import Warehouse
 from orchestration.warehouse.suites import FOLDER, Expectation, Suite, read_suites
 
 

@@ -30,7 +30,7 @@ from orchestration.graph.checks import build_checks
 from orchestration.graph.jobs import turn_jobs
 from orchestration.graph.schedules import wheel_schedule
 from orchestration.graph.sensors import landing_sensor, late_event_sensor
-from orchestration.landing.folder import LandingResource
+from orchestration.landing.folder import landing_resource
 from orchestration.landing.outbox import OutboxResource
 from orchestration.loops.declaration import Loop
 from orchestration.loops.found import declared_loops
@@ -39,8 +39,9 @@ from orchestration.registry.tracking import TrackingResource
 from orchestration.settings import Settings
 from orchestration.trials.resource import TrialsResource
 from orchestration.turns import turn_partitions
-from orchestration.warehouse.dbt import DbtResource
-from orchestration.warehouse.turn_tables import TurnTables, WarehouseResource
+from orchestration.warehouse.dbt import Dbt
+from orchestration.warehouse.engines import open_warehouse
+from orchestration.warehouse.turn_tables import TurnTables
 
 STAGES = (
     champion_asset,
@@ -60,26 +61,18 @@ STAGES = (
 
 
 def flywheel_resources(settings: Settings) -> dict[str, Any]:
-    """Everything that does I/O, bound to the home of these settings."""
-    warehouse: dict[str, Any] = {"path": str(settings.warehouse_path), "lock_timeout_s": settings.lock_timeout_s}
+    """Everything that does I/O, bound to these settings. Values, not configuration: what Dagster stores of a run holds
+    no address and no key."""
+    warehouse = open_warehouse(settings)
     return {
-        "warehouse": WarehouseResource(**warehouse),
-        "turn_tables": TurnTables(**warehouse),
-        "landing": LandingResource(
-            **warehouse,
-            folder=str(settings.landing),
-            first_turn=settings.first_turn.isoformat(),
-            cadence=settings.cadence,
-        ),
+        "warehouse": warehouse,
+        "turn_tables": TurnTables(warehouse),
+        "landing": landing_resource(settings, warehouse),
         "outbox": OutboxResource(folder=str(settings.outbox), addressees=str(settings.addressees_path)),
         "model": LanguageModelResource(),
         "trials": TrialsResource(),
         "tracking": TrackingResource(folder=str(settings.root), ui=settings.mlflow_ui),
-        "dbt": DbtResource(
-            warehouse_path=str(settings.warehouse_path),
-            lock_timeout_s=settings.lock_timeout_s,
-            memory=settings.warehouse_memory,
-        ),
+        "dbt": Dbt(warehouse, settings.warehouse_memory),
     }
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from orchestration.generation.pipeline import Find, Passage
 from orchestration.model.text_embedding import embed_texts
-from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.warehouse.protocol import Warehouse
 
 if TYPE_CHECKING:
     from orchestration.generation.retrieval import Passages

@@ -14,7 +14,7 @@ from orchestration.graph.backfills import request_backfill, touched_turns, turns
 from orchestration.graph.jobs import learned
 from orchestration.landing.folder import Landing
 from orchestration.loops.declaration import Loop
-from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.warehouse.protocol import Warehouse
 
 EVERY_S = 30
 

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import dagster as dg
 
@@ -27,9 +27,9 @@ from orchestration.landing.rules.events import Window
 from orchestration.loops.declaration import Loop
 from orchestration.settings import Settings
 from orchestration.turns import LENGTHS
-from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.warehouse.protocol import Warehouse
 
-__all__ = ["FileReport", "Landing", "LandingResource", "RefusedFilesError"]
+__all__ = ["FileReport", "Landing", "RefusedFilesError", "landing_resource"]
 
 _ONE_AT_A_TIME = threading.Lock()
 
@@ -63,8 +63,7 @@ class Landing:
         unknown = self._unknown(kind, loop)
         if not unknown:
             return []
-        with self.warehouse.connect() as connection:
-            contents = manifest.known_contents(connection, kind, loop)
+        contents = manifest.known_contents(self.warehouse.read, kind, loop)
         return [path for path in unknown if self._hash_of(path) not in contents]
 
     def ingest_events(self, *, loops: Mapping[str, Loop], run_id: str, progress: Progress) -> list[FileReport]:
@@ -146,11 +145,12 @@ class Landing:
         identity, file_hash = self._identity(path), self._hash_of(path)
         try:
             # Another process waits for the warehouse's file, another thread of this one for the lock.
-            with _ONE_AT_A_TIME, self.warehouse.transaction() as connection:
-                if file_hash in manifest.known_contents(connection, intake.kind, intake.loop):
+            with _ONE_AT_A_TIME, self.warehouse.intake() as session:
+                if file_hash in manifest.known_contents(session.read, intake.kind, intake.loop):
                     return FileReport(
                         identity.name, file_hash, intake.kind, intake.loop, 0, 0, 0, 0, {}, {}, already_ingested=True
                     )
+                connection = session.connection
                 connection.execute("set preserve_insertion_order = false")  # rows carry their line
                 now = self._now()
                 with arrive(
@@ -160,7 +160,7 @@ class Landing:
                     progress=progress,
                     breaks_in_fields=intake.breaks_in_fields,
                 ) as arrival:
-                    stored = intake.take(connection, arrival, file_hash, now, progress)
+                    stored = intake.take(session, arrival, file_hash, now, progress)
                 reasons = manifest.quarantine(connection, file_hash, intake.kind, intake.loop)
                 report = FileReport(
                     name=identity.name,
@@ -189,8 +189,7 @@ class Landing:
         files = [(self._identity(path), path) for path in self._files(kind, loop)]
         if not files:
             return []
-        with self.warehouse.connect() as connection:
-            known = manifest.known_files(connection, kind)
+        known = manifest.known_files(self.warehouse.read, kind)
         unknown = [(identity.modified_ns, identity.name, path) for identity, path in files if identity not in known]
         return [path for *_, path in sorted(unknown)]
 
@@ -226,21 +225,12 @@ class Landing:
         return self._hashes[identity]
 
 
-class LandingResource(dg.ConfigurableResource):
-    """The landing folder for assets and sensors. The key of pseudonyms comes from the environment or the home, which
-    holds the folder: it is no part of a configuration that the Dagster UI shows."""
-
-    path: str
-    folder: str
-    first_turn: str
-    cadence: Literal["weekly", "daily"] = "weekly"
-    lock_timeout_s: float = 60.0
-
-    def create_resource(self, context: dg.InitResourceContext) -> Landing:  # noqa: ARG002
-        folder = Path(self.folder)
-        settings = Settings(home=folder.parent, first_turn=date.fromisoformat(self.first_turn), cadence=self.cadence)
-        warehouse = Warehouse(Path(self.path), self.lock_timeout_s)
-        return Landing(folder, warehouse, Pseudonyms.of(settings), settings)
+def landing_resource(settings: Settings, warehouse: Warehouse) -> dg.ResourceDefinition:
+    """The landing folder for assets and sensors. The key of pseudonyms is looked up, or made, when a run starts."""
+    return dg.ResourceDefinition(
+        lambda _: Landing(settings.landing, warehouse, Pseudonyms.of(settings), settings),
+        description="The folder landing/, and the warehouse that its files go to.",
+    )
 
 
 def _as_json(value: object) -> str:

@@ -16,6 +16,8 @@ from orchestration.landing.pseudonyms import Pseudonyms
 from orchestration.landing.rules import Statement, documents, events, reviews, subjects
 from orchestration.landing.rules.columns import Column
 from orchestration.loops.declaration import Loop
+from orchestration.tables import TABLES
+from orchestration.warehouse.protocol import IntakeSession
 
 if TYPE_CHECKING:
     import duckdb
@@ -50,7 +52,7 @@ class Intake(Protocol):
 
     def take(
         self,
-        connection: "duckdb.DuckDBPyConnection",
+        session: IntakeSession,
         arrival: Arrival,
         file_hash: str,
         now: datetime,
@@ -76,12 +78,13 @@ class EventIntake:
 
     def take(
         self,
-        connection: "duckdb.DuckDBPyConnection",
+        session: IntakeSession,
         arrival: Arrival,
         file_hash: str,
         now: datetime,
         progress: Progress,
     ) -> Stored:
+        connection = session.connection
         if "variant_id" not in arrival.found and _number(connection, events.EXPOSURES_WITHOUT_ANY_VARIANT):
             raise FileRefusedError(
                 f"holds exposures and misses the column 'variant_id' (found: {', '.join(arrival.found)}). "
@@ -90,6 +93,8 @@ class EventIntake:
         self._name_subjects(connection)
         turns = [turn for (turn,) in connection.execute(events.touched_turns(self.window)).fetchall()]
         _run(connection, events.declared(self.loops, self.window))
+        for table, columns, where, parameters in events.needed(turns, self.window, self.loops):
+            session.bring(TABLES[table], columns, where, parameters)
         _run(connection, [events.released(turns, self.window, self.loops), *events.refused(self.window)])
         any_refused = _number(connection, "select count(*) from refused") > 0
         _run(connection, events.repeated(self.window, turns, any_refused))
@@ -140,13 +145,16 @@ class SubjectIntake:
 
     def take(
         self,
-        connection: "duckdb.DuckDBPyConnection",
+        session: IntakeSession,
         arrival: Arrival,  # noqa: ARG002
         file_hash: str,
         now: datetime,  # noqa: ARG002
         progress: Progress,  # noqa: ARG002
     ) -> Stored:
+        connection = session.connection
         pseudonym, key = self.pseudonyms.sql, self.pseudonyms.parameters
+        for table, columns, where, parameters in subjects.needed(self.loop):
+            session.bring(TABLES[table], columns, where, parameters)
         _run(connection, subjects.decided(self.loop, self.declared.subjects, pseudonym, key))
         if self.declared.subjects.key_is_personal:
             # Before the rows are kept: whoever is generated for can be answered, and taking in again changes nothing.
@@ -169,12 +177,15 @@ class DocumentIntake:
 
     def take(
         self,
-        connection: "duckdb.DuckDBPyConnection",
+        session: IntakeSession,
         arrival: Arrival,  # noqa: ARG002
         file_hash: str,
         now: datetime,  # noqa: ARG002
         progress: Progress,  # noqa: ARG002
     ) -> Stored:
+        connection = session.connection
+        for table, columns, where, parameters in documents.needed(self.loop):
+            session.bring(TABLES[table], columns, where, parameters)
         _run(connection, documents.decided(self.loop))
         accepted = _run(connection, documents.stored(self.loop, file_hash))
         return Stored(accepted, _number(connection, "select count(*) from repeated"))
@@ -196,13 +207,16 @@ class ReviewIntake:
 
     def take(
         self,
-        connection: "duckdb.DuckDBPyConnection",
+        session: IntakeSession,
         arrival: Arrival,  # noqa: ARG002
         file_hash: str,
         now: datetime,  # noqa: ARG002
         progress: Progress,  # noqa: ARG002
     ) -> Stored:
+        connection = session.connection
         pseudonym, key = self.pseudonyms.sql("reviewer"), self.pseudonyms.parameters
+        for table, columns, where, parameters in reviews.needed(self.loop):
+            session.bring(TABLES[table], columns, where, parameters)
         _run(connection, reviews.decided(self.loop, self.latest, pseudonym, key))
         accepted = _run(connection, reviews.stored(self.loop, file_hash))
         return Stored(accepted, _number(connection, "select count(*) from repeated"))

@@ -4,16 +4,18 @@ Here: a file's report, telling a known file without reading it, its entry, and t
 Not here: reading files (landing.landed_rows), deciding on rows (landing.intake).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from orchestration.landing.rules.problems import explained
 
 if TYPE_CHECKING:
     import duckdb
+    import polars as pl
 
+Read = Callable[[str, Mapping[str, Any]], "pl.DataFrame"]
 FileKind = Literal["subjects", "events", "reviews", "documents"]
 
 
@@ -76,18 +78,19 @@ class Identity:
     modified_ns: int
 
 
-def known_files(connection: "duckdb.DuckDBPyConnection", kind: FileKind) -> set[Identity]:
+def known_files(read: Read, kind: FileKind) -> set[Identity]:
     """Every file in the manifest."""
-    rows = connection.execute("select name, bytes, modified_ns from flywheel.landed_files where kind = ?", [kind])
-    return {Identity(*row) for row in rows.fetchall()}
+    rows = read("select name, bytes, modified_ns from flywheel.landed_files where kind = $kind", {"kind": kind})
+    return {Identity(*row) for row in rows.iter_rows()}
 
 
-def known_contents(connection: "duckdb.DuckDBPyConnection", kind: FileKind, loop: str | None) -> set[str]:
+def known_contents(read: Read, kind: FileKind, loop: str | None) -> set[str]:
     """SHA-256 of every file in the manifest. The same content may land once for each loop."""
-    rows = connection.execute(
-        "select file_hash from flywheel.landed_files where kind = ? and loop is not distinct from ?", [kind, loop]
+    rows = read(
+        "select file_hash from flywheel.landed_files where kind = $kind and loop is not distinct from $loop::varchar",
+        {"kind": kind, "loop": loop},
     )
-    return {file_hash for (file_hash,) in rows.fetchall()}
+    return set(rows["file_hash"])
 
 
 def quarantine(

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 
 from orchestration.registry.tracking import Tracking
 from orchestration.tables import TABLES
-from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.warehouse.protocol import Warehouse
 
 # After a turn's decision a rollback of the same turn has the last word.
 DECIDED = """
@@ -50,8 +50,9 @@ def predecessor(warehouse: Warehouse, loop: str, version: str, turn: str) -> str
 def rolled_back_to(warehouse: Warehouse, loop: str, turn: str) -> str | None:
     """Version that a rollback after the decision of `turn` put in force; None without one."""
     found = warehouse.read(
-        "select to_version from flywheel.rollbacks where loop = ? and turn = ? order by rolled_back_at desc limit 1",
-        [loop, turn],
+        "select to_version from flywheel.rollbacks where loop = $loop and turn = $turn "
+        "order by rolled_back_at desc limit 1",
+        {"loop": loop, "turn": turn},
     )
     return None if found.is_empty() else str(found.item())
 
@@ -63,7 +64,7 @@ def roll_back(
 
     Raises LookupError, naming the remedy, when nothing was decided yet or there is no earlier champion.
     """
-    newest = warehouse.read("select max(turn) from flywheel.promotions where loop = ?", [loop]).item()
+    newest = warehouse.read("select max(turn) from flywheel.promotions where loop = $loop", {"loop": loop}).item()
     if newest is None:
         raise LookupError(f"No turn of {loop} has been learned, so there is nothing to roll back.")
     present = champion_in_force(warehouse, loop, date.max.isoformat())

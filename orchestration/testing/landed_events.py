@@ -19,7 +19,7 @@ from orchestration.landing.pseudonyms import Pseudonyms
 from orchestration.loops.declaration import Allocation, Loop, Outcome, Subjects, days
 from orchestration.loops.recipes import Recipes
 from orchestration.settings import Settings
-from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.warehouse.duckdb_file import DuckDBWarehouse
 
 FIRST, SECOND, THIRD = "2026-01-05", "2026-01-12", "2026-01-19"
 NOW = datetime(2026, 1, 26, 12)
@@ -67,8 +67,8 @@ class Shop:
         return Settings(home=self.home, first_turn=date.fromisoformat(FIRST), pseudonym_key="a key for tests only")
 
     @property
-    def warehouse(self) -> Warehouse:
-        return Warehouse(self.settings.warehouse_path)
+    def warehouse(self) -> DuckDBWarehouse:
+        return DuckDBWarehouse(self.settings.warehouse_path)
 
     @property
     def landing(self) -> Landing:

@@ -6,20 +6,18 @@ Not here: SQL (dbt_project), calling and parsing (dbt_project), how models appea
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import dagster as dg
-
+from orchestration.tables import TABLES
 from orchestration.warehouse.dbt_project import DbtError, invoke, parsed
-from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.warehouse.protocol import OpenWarehouse, Query, Warehouse
 
 if TYPE_CHECKING:
-    import duckdb
     from dbt.contracts.graph.manifest import Manifest
 
 THOROUGH = "thorough"  # tag of tests of keys that a GROUP BY or a stage guarantees: too dear for every turn
 KEPT = "kept"
+SCOPE = "select distinct unnest($turns)::date as turn"
 _NODES = ("model", "test", "unit_test")
 
 
@@ -84,42 +82,24 @@ class Dbt:
         """
         if not turns and not full_refresh:
             raise ValueError("Name the turns to build, or ask for a full refresh.")
-        manifest = parsed(self.warehouse.path.stem)
-        with self.warehouse.connect() as connection:
-            _write_scope(connection, turns)
-            kept = [] if select or full_refresh else _unchanged_views(connection, manifest)
+        target = self.warehouse.dbt_target(self.memory)
+        manifest = parsed(target)
+        with self.warehouse.held_open() as statements:
+            statements.replace(TABLES["turn_scope"], Query(SCOPE, {"turns": list(turns)}))
+            kept = [] if select or full_refresh else _unchanged_views(statements, manifest)
             command = ["build", "--no-write-json", *_selection(select, kept, unit_tests, thorough)]
             outcome = invoke(
                 [*command, *(["--full-refresh"] if full_refresh else [])],
-                warehouse=self.warehouse.path,
-                memory=self.memory,
+                target=target,
                 manifest=manifest,
                 callbacks=[_reporter(progress)] if progress else [],
             )
             ran = [_result(node) for node in outcome.results if node.node.resource_type in _NODES]
-            _mark_views(connection, manifest, ran)
-            results = [*kept, *_counted(connection, manifest, ran)]
+            _mark_views(statements, manifest, ran)
+            results = [*kept, *_counted(statements, manifest, ran)]
         if any(result.failed for result in results):
             raise BuildFailedError(_failure(results), results)
         return results
-
-
-class DbtResource(dg.ConfigurableResource):
-    """The dbt project over the warehouse at `warehouse_path`."""
-
-    warehouse_path: str
-    lock_timeout_s: float = 60.0
-    memory: str | None = None
-
-    def create_resource(self, context: dg.InitResourceContext) -> Dbt:  # noqa: ARG002
-        return Dbt(Warehouse(Path(self.warehouse_path), self.lock_timeout_s), self.memory)
-
-
-def _write_scope(connection: "duckdb.DuckDBPyConnection", turns: Sequence[str]) -> None:
-    connection.begin()
-    connection.execute("delete from flywheel.turn_scope")
-    connection.execute("insert into flywheel.turn_scope select distinct unnest($1)::date", [list(turns)])
-    connection.commit()
 
 
 def _selection(select: Sequence[str], kept: Sequence[NodeResult], unit_tests: bool, thorough: bool) -> list[str]:
@@ -142,8 +122,6 @@ def _views(manifest: "Manifest") -> dict[str, tuple[str, Any]]:
     """Views by name, each with its node and the mark of the text and the declared tables that it is made of."""
     import hashlib
 
-    from orchestration.tables import TABLES
-
     tables = repr([(table.name, tuple(table.columns.items())) for table in TABLES.values()])
     return {
         f"{node.schema}.{node.name}": (hashlib.sha256(f"{node.raw_code}{tables}".encode()).hexdigest(), node)
@@ -152,9 +130,8 @@ def _views(manifest: "Manifest") -> dict[str, tuple[str, Any]]:
     }
 
 
-def _unchanged_views(connection: "duckdb.DuckDBPyConnection", manifest: "Manifest") -> list[NodeResult]:
-    found = connection.execute("select schema_name || '.' || view_name, comment from duckdb_views() where not internal")
-    comments = dict(found.fetchall())
+def _unchanged_views(statements: OpenWarehouse, manifest: "Manifest") -> list[NodeResult]:
+    comments = statements.view_comments()
     return [
         NodeResult(node.unique_id, node.name, "model", KEPT, "unchanged since an earlier build")
         for name, (mark, node) in _views(manifest).items()
@@ -162,16 +139,14 @@ def _unchanged_views(connection: "duckdb.DuckDBPyConnection", manifest: "Manifes
     ]
 
 
-def _mark_views(connection: "duckdb.DuckDBPyConnection", manifest: "Manifest", ran: Sequence[NodeResult]) -> None:
+def _mark_views(statements: OpenWarehouse, manifest: "Manifest", ran: Sequence[NodeResult]) -> None:
     made = {result.unique_id for result in ran if result.status == "success"}
     for name, (mark, node) in _views(manifest).items():
         if node.unique_id in made:
-            connection.execute(f"comment on view {name} is '{mark}'")
+            statements.comment_on_view(name, mark)
 
 
-def _counted(
-    connection: "duckdb.DuckDBPyConnection", manifest: "Manifest", ran: Sequence[NodeResult]
-) -> list[NodeResult]:
+def _counted(statements: OpenWarehouse, manifest: "Manifest", ran: Sequence[NodeResult]) -> list[NodeResult]:
     """The same results, with the rows of every table that was built."""
     nodes: dict[str, Any] = dict(manifest.nodes)
     queries = {}
@@ -180,8 +155,10 @@ def _counted(
             node = nodes[result.unique_id]
             scope = " where turn in (select turn from flywheel.turn_scope)" if "turn" in node.columns else ""
             if node.config.materialized != "view":
-                queries[node.unique_id] = f"select '{node.unique_id}', count(*) from {node.schema}.{node.name}{scope}"
-    rows = dict(connection.execute(" union all ".join(queries.values())).fetchall()) if queries else {}
+                queries[node.unique_id] = (
+                    f"select '{node.unique_id}' as node, count(*) as counted from {node.schema}.{node.name}{scope}"
+                )
+    rows = dict(statements.read(" union all ".join(queries.values())).iter_rows()) if queries else {}
     return [replace(result, rows=rows.get(result.unique_id)) for result in ran]
 
 

@@ -14,9 +14,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
 
+from orchestration.warehouse.protocol import DbtTarget
+
 PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
 _MANIFEST = "manifest.json"
 _SOURCES = ("dbt_project.yml", "profiles.yml", "models", "macros", "tests")
+DEFAULT = DbtTarget("warehouse", "warehouse", {"FLYWHEEL_WAREHOUSE_FILE": "warehouse.duckdb"})
+"""What the manifest is parsed for that says which assets and checks there are: they are the same for all engines."""
 _QUIET = ("--log-level", "none", "--log-level-file", "none", "--no-use-colors")
 _LOCK = threading.RLock()  # dbt keeps its flags, adapters and environment per process
 _PARSED: dict[Path, tuple[int, "Manifest"]] = {}
@@ -39,35 +43,35 @@ def manifest_path() -> Path:
     target = target_path()
     with _file_lock(target):
         if not _is_current(target):
-            _parse(target, "warehouse")
+            _parse(target, DEFAULT)
     return target / _MANIFEST
 
 
-def parsed(database: str = "warehouse") -> "Manifest":
+def parsed(target: DbtTarget = DEFAULT) -> "Manifest":
     """The parsed project, kept for as long as this process lives and the sources do not change.
 
-    `database` is what DuckDB calls the warehouse, the stem of its file; dbt writes it into every relation.
+    dbt writes the name of the database into every relation, and the macros of an engine into the manifest: so there
+    is one for each of both.
     """
-    target = target_path() if database == "warehouse" else target_path() / database
+    folder = target_path() if target.key == DEFAULT.key else target_path() / "-".join(target.key)
     newest = _newest_source()
     with _LOCK:
-        known = _PARSED.get(target)
+        known = _PARSED.get(folder)
         if known is None or known[0] != newest:
-            with _file_lock(target):
-                known = _PARSED[target] = (newest, _parse(target, database))
+            with _file_lock(folder):
+                known = _PARSED[folder] = (newest, _parse(folder, target))
         return known[1]
 
 
 def invoke(
     command: Sequence[str],
     *,
-    warehouse: Path,
-    memory: str | None = None,
-    target: Path | None = None,
+    target: DbtTarget,
+    folder: Path | None = None,
     manifest: "Manifest | None" = None,
     callbacks: Sequence[Callable[[Any], None]] = (),
 ) -> Any:
-    """Result of a dbt command. Nothing is printed; `callbacks` get dbt's events. `memory` limits the warehouse.
+    """Result of a dbt command. Nothing is printed; `callbacks` get dbt's events. `folder` is where it leaves files.
 
     Raises DbtError when dbt could not run at all; nodes that fail are for the caller to find in the result.
     """
@@ -76,12 +80,12 @@ def invoke(
     folders = {
         "--project-dir": PROJECT,
         "--profiles-dir": PROJECT,
-        "--target-path": target or target_path(),
-        "--log-path": target or target_path(),
+        "--target-path": folder or target_path(),
+        "--log-path": folder or target_path(),
+        "--target": target.output,
     }
     arguments = [*_QUIET, *command, *(str(part) for pair in folders.items() for part in pair)]
-    limits = {"FLYWHEEL_WAREHOUSE_MEMORY": memory} if memory else {}
-    with _LOCK, _environment({"FLYWHEEL_WAREHOUSE": str(warehouse), **limits}):
+    with _LOCK, _environment(target.environment):
         outcome = dbtRunner(manifest=manifest, callbacks=list(callbacks)).invoke(arguments)
     if outcome.exception is None:
         return outcome.result
@@ -90,10 +94,9 @@ def invoke(
     raise DbtError(f"dbt {command[0]} could not run: {outcome.exception}") from outcome.exception
 
 
-def _parse(target: Path, database: str) -> "Manifest":
-    # A path that changes would void the partial parse, and parsing opens no warehouse: its name is all it needs.
-    command = ["parse", *(["--no-write-json"] if _is_current(target) else [])]
-    manifest: Manifest = invoke(command, warehouse=Path(f"{database}.duckdb"), target=target)
+def _parse(folder: Path, target: DbtTarget) -> "Manifest":
+    command = ["parse", *(["--no-write-json"] if _is_current(folder) else [])]
+    manifest: Manifest = invoke(command, target=target.for_parsing, folder=folder)
     return manifest
 
 

@@ -1,37 +1,133 @@
-"""The warehouse: DuckDB in one file, opened for as short as possible.
+"""The warehouse as DuckDB in one file, opened for as short as possible.
 
 Here: connections, the tables of `orchestration.tables`, and writing a turn's rows in one transaction.
-Not here: what the rows mean (assets, dbt_project) and landed files (landing.folder).
+Not here: what the rows mean (assets, dbt_project), landed files (landing.folder), other engines (postgres).
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orchestration.tables import SCHEMA, TABLES, Table
+from orchestration.warehouse.partitions import exactly_those_of, only_those_of, partition
+from orchestration.warehouse.protocol import DbtTarget, Parameters, Query, StatementError, WarehouseBusyError
 
 if TYPE_CHECKING:
     import duckdb
     import polars as pl
 
 
-class WarehouseBusyError(RuntimeError):
-    """Another process held the warehouse for longer than FLYWHEEL_LOCK_TIMEOUT_S."""
+@dataclass(frozen=True)
+class _Statements:
+    """Statements on an open connection, each its own transaction unless one has begun (`in_transaction`)."""
+
+    connection: "duckdb.DuckDBPyConnection"
+    in_transaction: bool = False
+
+    def read(self, sql: str, parameters: Parameters | None = None) -> "pl.DataFrame":
+        import duckdb
+
+        try:
+            return self.connection.execute(sql, parameters).pl()
+        except duckdb.Error as error:
+            raise StatementError(str(error)) from error
+
+    def rows(self, table: Table, *, turn: str | None = None, loop: str | None = None) -> "pl.DataFrame":
+        where, parameters = partition(table, turn, loop)
+        return self.read(f"select * from {table.qualified}{where} order by all", parameters)
+
+    def replace(
+        self, table: Table, rows: "pl.DataFrame | Query", *, turn: str | None = None, loop: str | None = None
+    ) -> int:
+        where, parameters = partition(table, turn, loop)
+        columns = ", ".join(table.columns)
+        query = rows if isinstance(rows, Query) else Query("select * from incoming")
+        with self._whole():
+            if not isinstance(rows, Query):
+                exactly_those_of(table, rows)
+                self.connection.register("incoming", rows.select(list(table.columns)).to_arrow())
+            self._execute(f"delete from {table.qualified}{where}", parameters)
+            self._execute(
+                f"insert into {table.qualified} ({columns}) select {columns} from ({query.sql})", query.parameters
+            )
+            counted = self.connection.execute(f"select count(*) from {table.qualified}{where}", parameters).fetchone()
+            if not isinstance(rows, Query):
+                self.connection.unregister("incoming")
+        return int(counted[0]) if counted else 0
+
+    def append(self, table: Table, rows: "pl.DataFrame") -> None:
+        columns = ", ".join(only_those_of(table, rows))
+        with self._whole():
+            self.connection.register("incoming", rows.to_arrow())
+            self._execute(f"insert into {table.qualified} ({columns}) select {columns} from incoming")
+            self.connection.unregister("incoming")
+
+    def sampled(self, query: Query, rows: int, seed: int) -> Query:
+        return sampled(query, rows, seed)
+
+    def view_comments(self) -> dict[str, str]:
+        found = self.read("select schema_name || '.' || view_name, comment from duckdb_views() where not internal")
+        return dict(found.drop_nulls().iter_rows())
+
+    def comment_on_view(self, view: str, comment: str) -> None:
+        self._execute(f"comment on view {view} is '{comment}'")
+
+    def _execute(self, sql: str, parameters: Parameters | None = None) -> None:
+        import duckdb
+
+        try:
+            self.connection.execute(sql, parameters)
+        except duckdb.Error as error:
+            raise StatementError(str(error)) from error
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """All changes of the block or none; part of the transaction that has begun, if one has."""
+        if self.in_transaction:
+            yield
+            return
+        self.connection.begin()
+        try:
+            yield
+        except BaseException:
+            self.connection.rollback()
+            raise
+        self.connection.commit()
 
 
 @dataclass(frozen=True)
-class Warehouse:
+class _Session:
+    """A landed file on its way in, on the file's own connection: every row is at hand."""
+
+    connection: "duckdb.DuckDBPyConnection"
+
+    def read(self, sql: str, parameters: Parameters | None = None) -> "pl.DataFrame":
+        return _Statements(self.connection).read(sql, parameters)
+
+    def bring(self, table: Table, columns: tuple[str, ...], where: str, parameters: Parameters | None = None) -> None:
+        """Nothing to do."""
+
+
+@dataclass(frozen=True)
+class DuckDBWarehouse:
     """DuckDB at `path`. One process writes at a time; a second one waits up to `lock_timeout_s` seconds."""
 
     path: Path
     lock_timeout_s: float = 60.0
 
+    @property
+    def name(self) -> str:
+        return self.path.name
+
     @contextmanager
     def connect(self) -> Iterator["duckdb.DuckDBPyConnection"]:
-        """A connection in UTC with every table in place. Raises WarehouseBusyError when the file stays locked."""
+        """A connection in UTC with every table in place, for this room and for tests.
+
+        Raises WarehouseBusyError when the file stays locked.
+        """
         connection = self._opened()
         try:
             yield connection
@@ -39,8 +135,54 @@ class Warehouse:
             connection.close()
 
     @contextmanager
-    def transaction(self) -> Iterator["duckdb.DuckDBPyConnection"]:
-        """A connection whose changes are kept all together, or not at all when the block raises."""
+    def held_open(self) -> Iterator[_Statements]:
+        """While the block runs, no other process has the file. Raises as `connect`."""
+        with self.connect() as connection:
+            yield _Statements(connection)
+
+    @contextmanager
+    def transaction(self) -> Iterator[_Statements]:
+        with self._in_transaction() as connection:
+            yield _Statements(connection, in_transaction=True)
+
+    @contextmanager
+    def intake(self) -> Iterator[_Session]:
+        with self._in_transaction() as connection:
+            yield _Session(connection)
+
+    def relations(self, schema: str) -> set[str]:
+        found = self.read(
+            "select table_name from information_schema.tables where table_schema = $schema", {"schema": schema}
+        )
+        return set(found["table_name"])
+
+    def read(self, sql: str, parameters: Parameters | None = None) -> "pl.DataFrame":
+        with self.held_open() as statements:
+            return statements.read(sql, parameters)
+
+    def rows(self, table: Table, *, turn: str | None = None, loop: str | None = None) -> "pl.DataFrame":
+        with self.held_open() as statements:
+            return statements.rows(table, turn=turn, loop=loop)
+
+    def replace(
+        self, table: Table, rows: "pl.DataFrame | Query", *, turn: str | None = None, loop: str | None = None
+    ) -> int:
+        with self.transaction() as statements:
+            return statements.replace(table, rows, turn=turn, loop=loop)
+
+    def append(self, table: Table, rows: "pl.DataFrame") -> None:
+        with self.transaction() as statements:
+            statements.append(table, rows)
+
+    def sampled(self, query: Query, rows: int, seed: int) -> Query:
+        return sampled(query, rows, seed)
+
+    def dbt_target(self, memory: str | None = None) -> DbtTarget:
+        limits = {"FLYWHEEL_WAREHOUSE_MEMORY": memory} if memory else {}
+        return DbtTarget("warehouse", self.path.stem, {"FLYWHEEL_WAREHOUSE_FILE": str(self.path), **limits})
+
+    @contextmanager
+    def _in_transaction(self) -> Iterator["duckdb.DuckDBPyConnection"]:
         with self.connect() as connection:
             connection.begin()
             try:
@@ -49,45 +191,6 @@ class Warehouse:
                 connection.rollback()
                 raise
             connection.commit()
-
-    def read(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None) -> "pl.DataFrame":
-        """Rows of a query."""
-        with self.connect() as connection:
-            return connection.execute(sql, parameters).pl()
-
-    def rows(self, table: Table, *, turn: str | None = None, loop: str | None = None) -> "pl.DataFrame":
-        """Rows of `table`, of one turn and one loop where given, in the order of its key."""
-        where, parameters = _partition(table, turn, loop)
-        return self.read(f"select * from {table.qualified}{where} order by all", parameters)
-
-    def replace(
-        self, table: Table, rows: "pl.DataFrame | str", *, turn: str | None = None, loop: str | None = None
-    ) -> int:
-        """Put `rows` in the place of the partition's rows, in one transaction; how many there are now.
-
-        `rows` is a frame, or a SELECT that the warehouse runs itself, for partitions that need not pass through
-        Python. A table without turns is replaced for the loop alone. Raises ValueError naming the columns when a
-        frame has not exactly those of the table.
-        """
-        where, parameters = _partition(table, turn, loop)
-        columns = ", ".join(table.columns)
-        with self.transaction() as connection:
-            if not isinstance(rows, str):
-                if set(rows.columns) != set(table.columns):
-                    missing, extra = set(table.columns) - set(rows.columns), set(rows.columns) - set(table.columns)
-                    raise ValueError(f"{table.name}: missing columns {sorted(missing)}, unknown {sorted(extra)}.")
-                connection.register("incoming", rows.select(list(table.columns)).to_arrow())
-            source = rows if isinstance(rows, str) else "select * from incoming"
-            connection.execute(f"delete from {table.qualified}{where}", parameters)
-            connection.execute(f"insert into {table.qualified} ({columns}) select {columns} from ({source})")
-            counted = connection.execute(f"select count(*) from {table.qualified}{where}", parameters).fetchone()
-        return int(counted[0]) if counted else 0
-
-    def append(self, table: Table, rows: "pl.DataFrame") -> None:
-        """Add rows to a table of facts."""
-        with self.transaction() as connection:
-            connection.register("incoming", rows.select(list(table.columns)).to_arrow())
-            connection.execute(f"insert into {table.qualified} select * from incoming")
 
     def _opened(self) -> "duckdb.DuckDBPyConnection":
         import duckdb
@@ -113,6 +216,12 @@ class Warehouse:
         return connection
 
 
+def sampled(query: Query, rows: int, seed: int) -> Query:
+    """A query for `rows` rows of another, by a reservoir in one pass."""
+    text = f"select * from ({query.sql}) using sample reservoir({rows} rows) repeatable ({seed})"
+    return Query(text, query.parameters)
+
+
 def _create_tables(connection: "duckdb.DuckDBPyConnection") -> None:
     present = {
         name
@@ -126,13 +235,6 @@ def _create_tables(connection: "duckdb.DuckDBPyConnection") -> None:
     for table in TABLES.values():
         columns = ", ".join(f"{name} {kind}" for name, (kind, _) in table.columns.items())
         connection.execute(f"create table if not exists {table.qualified} ({columns})")
-
-
-def _partition(table: Table, turn: str | None, loop: str | None) -> tuple[str, list[str]]:
-    conditions = {"turn": turn if table.by_turn else None, "loop": loop if table.by_loop else None}
-    given = {column: value for column, value in conditions.items() if value is not None}
-    where = " and ".join(f"{column} = ?" for column in given)
-    return (f" where {where}" if where else ""), list(given.values())
 
 
 def _holder(error: str) -> str:

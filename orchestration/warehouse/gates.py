@@ -16,11 +16,10 @@ from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.warehouse.protocol import Query, StatementError, Statements, Warehouse
 from orchestration.warehouse.suites import Expectation, Suite
 
 if TYPE_CHECKING:
-    import duckdb
     import pandas as pd
     import polars as pl
     from great_expectations.core.batch_definition import BatchDefinition
@@ -66,34 +65,33 @@ def judged(warehouse: Warehouse, suite: Suite, turn: str | None = None, until: s
     """
     window = {"turn": turn, "until": until}
     parameters = {**suite.parameters, **{name: value for name, value in window.items() if value}}
-    with warehouse.connect() as connection:
-        profile = _profile(connection, suite, parameters)
-        sample = _sample(connection, suite, parameters, profile.rows) if suite.on("rows") else None
+    with warehouse.held_open() as statements:
+        profile = _profile(statements, suite, parameters)
+        sample = _sample(statements, suite, parameters, profile.rows) if suite.on("rows") else None
     found = {finding.expectation.name: finding for finding in _validated(suite.on("profile"), profile, profile.rows)}
     if sample is not None:
         found |= {finding.expectation.name: finding for finding in _validated(suite.on("rows"), sample, profile.rows)}
     return [found[expectation.name] for expectation in suite.expectations]
 
 
-def _profile(connection: "duckdb.DuckDBPyConnection", suite: Suite, parameters: Mapping[str, str]) -> _Frame:
+def _profile(statements: Statements, suite: Suite, parameters: Mapping[str, str]) -> _Frame:
     """Every aggregate in one pass; when one of them cannot be computed, one by one, so that the others still are."""
-    import duckdb
     import pandas as pd
 
     sql = _select(suite.profile, suite)
     values: dict[str, Any] = {}
     faults: dict[str, str] = {}
     try:
-        values = _one_row(connection, sql, parameters)
-    except duckdb.Error:
+        values = _one_row(statements, sql, parameters)
+    except StatementError:
         for name, aggregate in suite.profile.items():
             try:
-                values |= _one_row(connection, _select({name: aggregate}, suite), parameters)
-            except duckdb.Error as fault:
+                values |= _one_row(statements, _select({name: aggregate}, suite), parameters)
+            except StatementError as fault:
                 faults[name] = _first_line(fault)
     for name, statistic in suite.statistics.items():
         try:
-            rows = connection.execute(statistic.sql, _used(statistic.sql, parameters)).pl()
+            rows = statements.read(statistic.sql, _used(statistic.sql, parameters))
             values[name] = STATISTICS[statistic.function](rows)
         except Exception as fault:  # whatever a statistic trips over, its expectations could not run
             faults[name] = _first_line(fault)
@@ -101,22 +99,25 @@ def _profile(connection: "duckdb.DuckDBPyConnection", suite: Suite, parameters: 
     return _Frame(pd.DataFrame([numbers]), sql, faults, int(numbers.get("rows") or 0))
 
 
-def _sample(connection: "duckdb.DuckDBPyConnection", suite: Suite, parameters: Mapping[str, str], rows: int) -> _Frame:
+def _sample(statements: Statements, suite: Suite, parameters: Mapping[str, str], rows: int) -> _Frame:
     """The columns that row expectations name, of all rows or of a repeatable sample of SAMPLE_ROWS."""
-    import duckdb
     import pandas as pd
 
     wanted = dict.fromkeys(column for expectation in suite.on("rows") for column in expectation.columns)
     try:
-        described = connection.execute(f"describe select * from {suite.relation} limit 0").fetchall()
-        present = [column for column in wanted if column in {name for name, *_ in described}]
+        known = f"select * from {suite.relation} limit 0"
+        columns_there = statements.read(known, _used(known, parameters)).columns
+        present = [column for column in wanted if column in columns_there]
         columns = ", ".join(f'"{column}"' for column in present) or "1"
         sql = f"select {columns} from {suite.relation} where {suite.where}"
+        query = Query(sql, _used(sql, parameters))
         if rows > SAMPLE_ROWS:
-            sql = f"select * from ({sql}) using sample reservoir({SAMPLE_ROWS} rows) repeatable ({SAMPLE_SEED})"
-        frame = connection.execute(sql, _used(sql, parameters)).df()
-        return _Frame(frame, sql, {column: "no such column" for column in wanted if column not in present}, len(frame))
-    except duckdb.Error as fault:
+            query = statements.sampled(query, SAMPLE_ROWS, SAMPLE_SEED)
+        frame = statements.read(query.sql, query.parameters).to_pandas()
+        return _Frame(
+            frame, query.sql, {column: "no such column" for column in wanted if column not in present}, len(frame)
+        )
+    except StatementError as fault:
         return _Frame(pd.DataFrame(), suite.relation, dict.fromkeys(wanted, _first_line(fault)), 0)
 
 
@@ -205,10 +206,8 @@ def _select(aggregates: Mapping[str, str], suite: Suite) -> str:
     return f"select {named} from {suite.relation} where {suite.where}"
 
 
-def _one_row(connection: "duckdb.DuckDBPyConnection", sql: str, parameters: Mapping[str, str]) -> dict[str, Any]:
-    cursor = connection.execute(sql, _used(sql, parameters))
-    names = [column[0] for column in cursor.description or ()]
-    return dict(zip(names, cursor.fetchone() or (), strict=True))
+def _one_row(statements: Statements, sql: str, parameters: Mapping[str, str]) -> dict[str, Any]:
+    return statements.read(sql, _used(sql, parameters)).row(0, named=True)
 
 
 def _used(sql: str, parameters: Mapping[str, str]) -> dict[str, str]:

@@ -1,16 +1,15 @@
 """How a stage's table reaches the warehouse: the turn's partition, replaced as a whole.
 
-Here: the Dagster resource and I/O manager over `warehouse.duckdb_file`, and what a table shows in the UI.
-Not here: SQL and connections (warehouse.duckdb_file) and column meanings (tables).
+Here: Dagster's I/O manager over the warehouse, and what a table shows in the UI.
+Not here: SQL and connections (the engines) and column meanings (tables).
 """
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from orchestration.tables import TABLES, Table
-from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.warehouse.protocol import Query, Warehouse
 
 if TYPE_CHECKING:
     import polars as pl
@@ -19,34 +18,24 @@ PREVIEW_ROWS = 5
 PREVIEW_WIDTH = 160
 
 
-class WarehouseResource(dg.ConfigurableResource):
-    """The warehouse file, shared by every asset, sensor and check."""
-
-    path: str
-    lock_timeout_s: float = 60.0
-
-    def create_resource(self, context: dg.InitResourceContext) -> Warehouse:  # noqa: ARG002
-        return Warehouse(Path(self.path), self.lock_timeout_s)
-
-
-class TurnTables(dg.ConfigurableIOManager):
+class TurnTables(dg.IOManager):
     """Writes what an asset returns into its table's partition of the turn, and reads it for the next stage.
 
-    A frame or a SELECT takes the place of the partition's rows; None leaves them as they are.
+    A frame or a query takes the place of the partition's rows; None leaves them as they are.
     """
 
-    path: str
-    lock_timeout_s: float = 60.0
+    def __init__(self, warehouse: Warehouse) -> None:
+        self.warehouse = warehouse
 
-    def handle_output(self, context: dg.OutputContext, obj: "pl.DataFrame | str | None") -> None:
+    def handle_output(self, context: dg.OutputContext, obj: "pl.DataFrame | Query | None") -> None:
         metadata = context.definition_metadata
         table, loop, turn = table_of(metadata), metadata.get("loop"), context.partition_key
         if obj is None:
             context.add_output_metadata({"released_already": True})
             return
-        rows = self._warehouse.replace(table, obj, turn=turn, loop=loop)
+        rows = self.warehouse.replace(table, obj, turn=turn, loop=loop)
         context.add_output_metadata({"dagster/row_count": rows})
-        if not isinstance(obj, str):
+        if not isinstance(obj, Query):
             context.add_output_metadata({"preview": dg.MarkdownMetadataValue(as_markdown(obj.head(PREVIEW_ROWS)))})
 
     def load_input(self, context: dg.InputContext) -> "pl.DataFrame":
@@ -54,11 +43,7 @@ class TurnTables(dg.ConfigurableIOManager):
         if upstream is None:
             raise ValueError(f"{context.name} has no upstream asset to load.")
         metadata = upstream.definition_metadata
-        return self._warehouse.rows(table_of(metadata), turn=context.partition_key, loop=metadata.get("loop"))
-
-    @property
-    def _warehouse(self) -> Warehouse:
-        return Warehouse(Path(self.path), self.lock_timeout_s)
+        return self.warehouse.rows(table_of(metadata), turn=context.partition_key, loop=metadata.get("loop"))
 
 
 def table_of(metadata: Any) -> Table:

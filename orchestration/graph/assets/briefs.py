@@ -15,7 +15,7 @@ from orchestration.graph.assets.stage import is_released, of_loop, read_all, tur
 from orchestration.graph.bound import BoundLoop
 from orchestration.graph.library import finder
 from orchestration.registry.tracking import Tracking
-from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.warehouse.protocol import Warehouse
 
 IN_FORCE = {
     "releases": """

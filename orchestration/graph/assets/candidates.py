@@ -20,7 +20,7 @@ from orchestration.graph.assets.stage import POOL, is_released, of_loop, turn_ou
 from orchestration.graph.bound import BoundLoop
 from orchestration.model.language_model import LanguageModel
 from orchestration.tables import TABLES
-from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.warehouse.protocol import Warehouse
 
 if TYPE_CHECKING:
     import polars as pl

@@ -18,7 +18,7 @@ from orchestration.learning.policies.summary import beliefs_table, metrics_of
 from orchestration.loops.declaration import Loop
 from orchestration.registry.tracking import RegisteredPolicy, Tracking, Training
 from orchestration.tables import TABLES
-from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.warehouse.protocol import Warehouse
 from orchestration.warehouse.turn_tables import as_markdown
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import dagster as dg
 from orchestration.graph.assets.stage import MODEL_REGISTRY, is_released, key_of, turn_asset
 from orchestration.graph.bound import BoundLoop
 from orchestration.registry.tracking import Tracking, Training
-from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.warehouse.protocol import Warehouse
 
 
 def champion_asset(bound: BoundLoop) -> dg.AssetsDefinition:

@@ -15,7 +15,7 @@ from orchestration.graph.bound import BoundLoop
 from orchestration.registry.champions import champion_in_force
 from orchestration.registry.tracking import Tracking
 from orchestration.tables import TABLES
-from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.warehouse.protocol import Warehouse
 
 
 def comparison_asset(bound: BoundLoop) -> dg.AssetsDefinition:

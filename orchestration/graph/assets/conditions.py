@@ -28,7 +28,7 @@ from orchestration.learning.proof.paired_estimate import Increment, accumulate
 from orchestration.learning.proof.power import units_to_see
 from orchestration.loops.declaration import Guardrail, Loop
 from orchestration.registry.tracking import Tracking
-from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.warehouse.protocol import Warehouse
 
 if TYPE_CHECKING:
     import polars as pl

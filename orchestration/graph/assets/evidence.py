@@ -12,7 +12,7 @@ import dagster as dg
 from orchestration.graph.assets.stage import key_of, stages_of, turn_asset, was_released
 from orchestration.graph.bound import BoundLoop
 from orchestration.learning.proof.folds import with_folds
-from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.warehouse.protocol import Warehouse
 
 SUBJECTS_SEEN = """
     select distinct subject_id, original, facts from flywheel.subjects where loop = $loop and turn <= $turn

@@ -10,7 +10,7 @@ import dagster as dg
 
 from orchestration.graph.assets.stage import POOL, described, key_of, stages_of, turn_asset
 from orchestration.loops.declaration import Loop
-from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.warehouse.protocol import Query, Warehouse
 
 # An event names the variant that was met. Where one answer was decided on twice for a subject, it is of the decision
 # that was the newest when it happened. What a trial judges meets nobody: it is exposed once, to its own subject.
@@ -21,8 +21,8 @@ EXPOSURES = """
         case when e.in_holdout then 1.0 else r.share end as propensity,
         r.is_control, e.in_holdout, e.simulated
     from flywheel.events as e
-    join (select * from flywheel.releases where turn = '{turn}') as r using (turn, loop, subject_id, variant_id)
-    where e.turn = '{turn}' and e.event_type = 'exposure'
+    join (select * from flywheel.releases where turn = $turn) as r using (turn, loop, subject_id, variant_id)
+    where e.turn = $turn and e.event_type = 'exposure'
 
     union all
 
@@ -36,10 +36,10 @@ EXPOSURES = """
             row_number() over (same order by decided_at, decision_id) = 1 as is_first,
             lead(decided_at) over (same order by decided_at, decision_id) as next_decided_at
         from flywheel.decisions
-        where turn = '{turn}' and tried_at is null
+        where turn = $turn and tried_at is null
         window same as (partition by loop, subject_id, variant_id)
     ) as d using (turn, loop, subject_id, variant_id)
-    where e.turn = '{turn}' and e.event_type = 'exposure'
+    where e.turn = $turn and e.event_type = 'exposure'
         and (d.is_first or e.occurred_at >= d.decided_at)
         and (d.next_decided_at is null or e.occurred_at < d.next_decided_at)
 
@@ -50,14 +50,14 @@ EXPOSURES = """
         subject_id as unit_id, null as segment, tried_at as occurred_at, propensity, is_control, in_holdout,
         false as simulated
     from flywheel.decisions
-    where turn = '{turn}' and tried_at is not null
+    where turn = $turn and tried_at is not null
 """
 OUTCOMES = """
     select
         turn, loop, event_id as outcome_id, event_type as outcome, subject_id, unit_id, occurred_at, value,
         null as decision_id, simulated
     from flywheel.events
-    where turn = '{turn}' and event_type <> 'exposure'
+    where turn = $turn and event_type <> 'exposure'
 
     union all
 
@@ -65,12 +65,12 @@ OUTCOMES = """
         turn, loop, decision_id || ':' || outcome as outcome_id, outcome, subject_id, subject_id as unit_id,
         recorded_at as occurred_at, value, decision_id, false as simulated
     from flywheel.results
-    where turn = '{turn}'
+    where turn = $turn
 """
 EVENTS_OF_A_TURN = """
     select event_type, count(*) as rows, min(occurred_at) as first, max(occurred_at) as last,
            count(*) filter (where simulated) as simulated
-    from flywheel.events where turn = ? group by all order by rows desc
+    from flywheel.events where turn = $turn group by all order by rows desc, event_type
 """
 
 
@@ -87,7 +87,7 @@ def fact_assets(loops: Sequence[Loop], partitions: dg.PartitionsDefinition) -> l
         **described("events", None, "What the application logged in this turn, whenever it arrived.", ("duckdb",)),
     )
     def events(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult:
-        counted = warehouse.read(EVENTS_OF_A_TURN, [context.partition_key])
+        counted = warehouse.read(EVENTS_OF_A_TURN, {"turn": context.partition_key})
         if counted.is_empty():
             context.log.warning(f"No event of turn {context.partition_key} has landed.")
         records = [dg.TableRecord({name: str(value) for name, value in row.items()}) for row in counted.to_dicts()]
@@ -106,8 +106,8 @@ def fact_assets(loops: Sequence[Loop], partitions: dg.PartitionsDefinition) -> l
         kinds=("duckdb",),
         deps=[key_of("events", None), *kept],
     )
-    def exposures(context: dg.AssetExecutionContext) -> str:
-        return EXPOSURES.format(turn=context.partition_key)
+    def exposures(context: dg.AssetExecutionContext) -> Query:
+        return Query(EXPOSURES, {"turn": context.partition_key})
 
     @turn_asset(
         "outcomes",
@@ -116,7 +116,7 @@ def fact_assets(loops: Sequence[Loop], partitions: dg.PartitionsDefinition) -> l
         kinds=("duckdb",),
         deps=[key_of("events", None), *results],
     )
-    def outcomes(context: dg.AssetExecutionContext) -> str:
-        return OUTCOMES.format(turn=context.partition_key)
+    def outcomes(context: dg.AssetExecutionContext) -> Query:
+        return Query(OUTCOMES, {"turn": context.partition_key})
 
     return [events, exposures, outcomes]

@@ -16,7 +16,7 @@ from orchestration.loops.declaration import Loop
 from orchestration.tables import TABLES
 from orchestration.warehouse.dbt import THOROUGH, BuildFailedError, Dbt, NodeResult
 from orchestration.warehouse.dbt_project import manifest_path
-from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.warehouse.protocol import Warehouse
 from orchestration.warehouse.turn_tables import PREVIEW_ROWS, as_markdown
 
 GROUP = "kpis"
@@ -156,18 +156,18 @@ def _outcomes(loop: Loop) -> list[dict[str, object]]:
     ]
 
 
+def preview(schema: str, mart: str) -> str:
+    """The SELECT of the first `$rows` rows of a mart in `$turns`."""
+    return f"select * from {schema}.{mart} where turn::varchar in (select unnest($turns)) order by all limit $rows"
+
+
 def _previews(warehouse: Warehouse, built: Sequence[Node], turns: Sequence[str]) -> dict[str, str]:
     """First rows of every mart, as Markdown."""
     marts = [node for node in built if node["config"]["materialized"] == "incremental"]
-    with warehouse.connect() as connection:
+    named = {"turns": list(turns), "rows": PREVIEW_ROWS}
+    with warehouse.held_open() as statements:
         return {
-            node["unique_id"]: as_markdown(
-                connection.execute(
-                    f"select * from {node['schema']}.{node['name']} where turn::varchar in (select unnest($1)) "
-                    f"order by all limit {PREVIEW_ROWS}",
-                    [list(turns)],
-                ).pl()
-            )
+            node["unique_id"]: as_markdown(statements.read(preview(node["schema"], node["name"]), named))
             for node in marts
         }
 

@@ -9,7 +9,7 @@ from orchestration.graph.assets.stage import read_all
 from orchestration.graph.bound import BoundLoop
 from orchestration.learning.proof.folds import with_folds
 from orchestration.model.text_embedding import embed_texts
-from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.warehouse.protocol import Warehouse
 
 
 def learned_from(bound: BoundLoop, warehouse: Warehouse, turn: str) -> Learning:

@@ -9,7 +9,7 @@ import dagster as dg
 from orchestration.graph.assets.stage import POOL, key_of, named_in
 from orchestration.graph.bound import BoundLoop
 from orchestration.landing.outbox import Outbox
-from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.warehouse.protocol import Warehouse
 
 
 def outbox_asset(bound: BoundLoop) -> dg.AssetsDefinition:

@@ -19,7 +19,7 @@ from orchestration.learning.proof.evidence import Decision, decide
 from orchestration.registry.champions import champion_in_force, predecessor, rolled_back_to
 from orchestration.registry.tracking import Tracking
 from orchestration.tables import TABLES
-from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.warehouse.protocol import Warehouse
 
 if TYPE_CHECKING:
     import polars as pl
@@ -84,7 +84,8 @@ def promotion_asset(bound: BoundLoop) -> dg.AssetsDefinition:
             decision = Decision(False, f"Rolled back from {champion} to {before}. {harm.detail}", held)
         after = before if harm and before else trained["policy_version"] if decision.promoted else champion
         newest = warehouse.read(
-            "select count(*) = 0 from flywheel.promotions where loop = ? and turn > ?", [loop.name, turn]
+            "select count(*) = 0 from flywheel.promotions where loop = $loop and turn > $turn",
+            {"loop": loop.name, "turn": turn},
         ).item()
         if newest:
             tracking.set_champion(loop.name, rolled_back_to(warehouse, loop.name, turn) or after)

@@ -18,7 +18,7 @@ from orchestration.graph.assets.stage import POOL, is_released, of_loop, read_al
 from orchestration.graph.assets.subjects import alive_subjects, as_subjects
 from orchestration.graph.bound import BoundLoop
 from orchestration.model.text_embedding import embed_texts
-from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.warehouse.protocol import Warehouse
 from orchestration.warehouse.turn_tables import as_markdown
 
 if TYPE_CHECKING:

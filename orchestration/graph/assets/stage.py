@@ -12,7 +12,7 @@ import dagster as dg
 from orchestration.home import POOL as POOL
 from orchestration.loops.declaration import Loop
 from orchestration.tables import TABLES
-from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.warehouse.protocol import Warehouse
 from orchestration.warehouse.turn_tables import column_schema
 
 if TYPE_CHECKING:

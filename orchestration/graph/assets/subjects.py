@@ -17,7 +17,7 @@ from orchestration.loops.declaration import Loop
 from orchestration.loops.feeds import with_fed_facts
 from orchestration.tables import TABLES
 from orchestration.turns import Turn
-from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.warehouse.protocol import Warehouse
 
 if TYPE_CHECKING:
     import polars as pl
@@ -173,7 +173,7 @@ def fed(subjects: "pl.DataFrame", bound: BoundLoop, warehouse: Warehouse, turn: 
 
 def nobody(warehouse: Warehouse, loop: Loop, turn: str) -> str:
     """Why a turn has no subject, with the remedy."""
-    landed = warehouse.read("select count(*) from flywheel.landed_subjects where loop = ?", [loop.name]).item()
+    landed = warehouse.read("select count(*) from flywheel.landed_subjects where loop = $loop", {"loop": loop.name}).item()
     what = (
         f"None of the landed subjects of {loop.name} is alive in turn {turn}: their days are over or have not come, "
         "or they have got what they were waiting for. Land new ones"

@@ -14,7 +14,7 @@ from orchestration.graph.bound import BoundLoop
 from orchestration.guards.judging import judge
 from orchestration.loops.declaration import Loop
 from orchestration.tables import TABLES
-from orchestration.warehouse.duckdb_file import Warehouse
+from orchestration.warehouse.protocol import Warehouse
 
 if TYPE_CHECKING:
     import polars as pl

@@ -7,3 +7,6 @@ from typing import Any
 
 Statement = tuple[str, dict[str, Any]]
 """SQL and the parameters that go with it."""
+
+Slice = tuple[str, tuple[str, ...], str, dict[str, Any]]
+"""A table that statements read, its columns that they read, the condition of the rows, and its parameters."""

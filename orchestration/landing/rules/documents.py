@@ -4,7 +4,7 @@ Here: the statements over `arrived` for one corpus.
 Not here: reading files (rows), cutting documents into passages and finding them (generation.retrieval).
 """
 
-from orchestration.landing.rules import Statement, versions
+from orchestration.landing.rules import Slice, Statement, versions
 from orchestration.landing.rules.columns import Column
 from orchestration.landing.rules.problems import LONGEST_DOCUMENT, LONGEST_ID, LONGEST_TITLE
 
@@ -24,6 +24,11 @@ _MOST = {
     "source": LONGEST_TITLE,
     "url": LONGEST_TITLE,
 }
+
+
+def needed(corpus: str) -> list[Slice]:
+    """What the statements read of the warehouse."""
+    return versions.needed(TABLE, SCOPE, corpus, KEY)
 
 
 def decided(corpus: str) -> list[Statement]:

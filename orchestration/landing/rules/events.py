@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from orchestration.assignment import POINT_DIGITS, holdout_salt
-from orchestration.landing.rules import Statement
+from orchestration.landing.rules import Slice, Statement
 from orchestration.landing.rules.columns import Column
 from orchestration.landing.rules.problems import LONGEST_ID
 from orchestration.loops.declaration import Loop
@@ -107,6 +107,25 @@ def subject_names(loops: Mapping[str, Loop], pseudonym: str, parameters: Mapping
                 and trim(subject_id) <> '' and length(subject_id) <= {LONGEST_ID})""",
         {"personal": [loop.name for loop in loops.values() if loop.subjects.key_is_personal], **parameters},
     )
+
+
+def needed(turns: Sequence[date], window: Window, loops: Mapping[str, Loop]) -> list[Slice]:
+    """What the statements read of the warehouse."""
+    if not turns:
+        return []
+    back = timedelta(max(map(window.reach, loops.values()), default=0))
+    return [
+        *(
+            (
+                table,
+                ("turn", "loop", "subject_id", "variant_id"),
+                "turn between $first and $last",
+                {"first": min(turns) - back, "last": max(turns)},
+            )
+            for table in ("releases", "decisions")
+        ),
+        ("events", ("turn", "event_id"), f"turn in {_in(turns)}", {}),
+    ]
 
 
 def released(turns: Sequence[date], window: Window, loops: Mapping[str, Loop]) -> Statement:

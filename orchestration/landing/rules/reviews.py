@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from orchestration.landing.rules import Statement
+from orchestration.landing.rules import Slice, Statement
 from orchestration.landing.rules.columns import Column
 from orchestration.landing.rules.problems import LONGEST_ID, LONGEST_TEXT
 
@@ -20,6 +20,15 @@ COLUMNS = (
     Column("reason"),
     Column("decided_at", "moment", required=True),
 )
+
+
+def needed(loop: str) -> list[Slice]:
+    """What the statements read of the warehouse."""
+    named = {"loop": loop}
+    return [
+        ("candidates", ("loop", "candidate_id"), "loop = $loop", named),
+        ("landed_reviews", ("loop", "review_id"), "loop = $loop", named),
+    ]
 
 
 def decided(loop: str, latest: datetime, pseudonym: str, parameters: Mapping[str, Any]) -> list[Statement]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from orchestration.assignment import POINT_DIGITS, holdout_salt
-from orchestration.landing.rules import Statement, versions
+from orchestration.landing.rules import Slice, Statement, versions
 from orchestration.landing.rules.columns import Column, literal, quoted
 from orchestration.landing.rules.problems import LONGEST_ID, LONGEST_TEXT
 from orchestration.loops.declaration import Subjects
@@ -21,6 +21,11 @@ STORED = ("subject_id", "version", "format", "category", "original", "facts", "h
 def columns(subjects: Subjects) -> tuple[Column, ...]:
     """The columns that a file of subjects must have."""
     return tuple(Column(name, "scalar", required=True) for name in subjects.columns)
+
+
+def needed(loop: str) -> list[Slice]:
+    """What the statements read of the warehouse."""
+    return versions.needed(TABLE, SCOPE, loop, KEY)
 
 
 def decided(

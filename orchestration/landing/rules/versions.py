@@ -10,7 +10,21 @@ is news: what was undone must be in force again.
 
 from collections.abc import Sequence
 
-from orchestration.landing.rules import Statement
+from orchestration.landing.rules import Slice, Statement
+
+
+
+def needed(table: str, scope: str, owner: str, key: str) -> list[Slice]:
+    """What the statements read of the warehouse; of other owners only the last row that landed."""
+    return [
+        (
+            table,
+            (scope, key, "version", "landed_order"),
+            f"{scope} = $owner or landed_order = (select max(landed_order) from flywheel.{table})",
+            {"owner": owner},
+        )
+    ]
+
 
 REFUSED: Statement = ("create temp table refused as select _line, problem from listed where problem is not null", {})
 
