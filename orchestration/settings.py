@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -72,9 +72,21 @@ class Settings(BaseSettings):
     pseudonym_key: SecretStr | None = Field(
         None, description="Key of the hash that replaces customer identifiers; made once under home when unset."
     )
-    warehouse_memory: str = Field("4GB", description="Most memory that the warehouse takes while KPIs are computed.")
+    warehouse: SecretStr | None = Field(
+        None,
+        description="Address of a Postgres database, `postgresql://USER:PASSWORD@HOST/DATABASE`; a DuckDB file under "
+        "home when unset. Never logged or stored.",
+    )
+    warehouse_memory: str = Field("4GB", description="Most memory that the DuckDB file takes while KPIs are computed.")
     mlflow_ui: str = Field("http://127.0.0.1:5000", description="Where the MLflow UI is served, for links to runs.")
     lock_timeout_s: float = Field(60.0, gt=0, description="Seconds to wait while another process holds the warehouse.")
+
+    @field_validator("warehouse")
+    @classmethod
+    def _names_a_database(cls, address: SecretStr | None) -> SecretStr | None:
+        if address is None or address.get_secret_value().startswith(("postgresql://", "postgres://")):
+            return address or None
+        raise ValueError("must start with postgresql://; leave it unset for a DuckDB file under FLYWHEEL_HOME")
 
     @cached_property
     def root(self) -> Path:

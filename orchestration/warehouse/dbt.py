@@ -56,8 +56,8 @@ class BuildFailedError(DbtError):
 class Dbt:
     """The dbt project over one warehouse.
 
-    While dbt runs this process keeps the warehouse open, so that dbt's many connections cost nothing and no other
-    process comes between two models. Further connections of this process must use DuckDB's default configuration.
+    While dbt runs this process keeps the warehouse open and to itself, so that dbt's many connections cost nothing and no
+    other process's build comes between two models. Further connections of this process must use DuckDB's default configuration.
     """
 
     warehouse: Warehouse
@@ -84,7 +84,7 @@ class Dbt:
             raise ValueError("Name the turns to build, or ask for a full refresh.")
         target = self.warehouse.dbt_target(self.memory)
         manifest = parsed(target)
-        with self.warehouse.held_open() as statements:
+        with self.warehouse.held_alone() as statements:
             statements.replace(TABLES["turn_scope"], Query(SCOPE, {"turns": list(turns)}))
             kept = [] if select or full_refresh else _unchanged_views(statements, manifest)
             command = ["build", "--no-write-json", *_selection(select, kept, unit_tests, thorough)]

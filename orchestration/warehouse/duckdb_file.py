@@ -141,6 +141,11 @@ class DuckDBWarehouse:
             yield _Statements(connection)
 
     @contextmanager
+    def held_alone(self) -> Iterator[_Statements]:
+        with self.held_open() as statements:  # in one file that is to be alone
+            yield statements
+
+    @contextmanager
     def transaction(self) -> Iterator[_Statements]:
         with self._in_transaction() as connection:
             yield _Statements(connection, in_transaction=True)

@@ -126,6 +126,9 @@ class Warehouse(Statements, Protocol):
     def held_open(self) -> AbstractContextManager[OpenWarehouse]:
         """The warehouse kept open while the block runs, so that what is asked inside costs no opening."""
 
+    def held_alone(self) -> AbstractContextManager[OpenWarehouse]:
+        """The same, and whoever else asks for it alone waits: for work on tables that turns share."""
+
     def transaction(self) -> AbstractContextManager[Statements]:
         """Changes that are kept all together, or not at all when the block raises."""
 
