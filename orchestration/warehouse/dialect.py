@@ -70,18 +70,18 @@ def translated(sql: str) -> Translated:
     return Translated(text, tuple(names))
 
 
-def _name(placeholder: "exp.Expression", sql: str) -> str:
+def _name(placeholder: "exp.Expr", sql: str) -> str:
     name = placeholder.name
     if not name or name.isdigit():
         raise UntranslatableError(f"Name the parameters, as in `$turn`, in: {' '.join(sql.split())}")
     return name
 
 
-def _said_otherwise(node: "exp.Expression") -> "exp.Expression":
+def _said_otherwise(node: "exp.Expr") -> "exp.Expr":
     """One node as Postgres says it; nodes that both say alike, or that sqlglot translates, stay."""
     from sqlglot import exp
 
-    rules: dict[type[exp.Expression], Callable[[exp.Expression], exp.Expression]] = {
+    rules: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
         exp.IgnoreNulls: lambda one: one.this if isinstance(one.this, exp.Bracket) else one,  # said by _first
         exp.AnyValue: lambda one: _first(one.this, None),  # Postgres has it since 16
         exp.ArgMin: lambda one: _first(one.this, one.expression),
@@ -100,14 +100,14 @@ def _said_otherwise(node: "exp.Expression") -> "exp.Expression":
     return node if rule is None else rule(node)
 
 
-def _first(value: "exp.Expression", by: "exp.Expression | None", direction: str = "") -> "exp.Expression":
+def _first(value: "exp.Expr", by: "exp.Expr | None", direction: str = "") -> "exp.Expr":
     """The first value that is not null, by an order where one is given."""
     order = f" order by {_sql(by)} {direction}" if by is not None else ""
     known = f"{_sql(value)} is not null" + (f" and {_sql(by)} is not null" if by is not None else "")
     return _parsed(f"(array_agg({_sql(value)}{order}) filter (where {known}))[1]")
 
 
-def _json_text(node: "exp.Expression") -> "exp.Expression":
+def _json_text(node: "exp.Expr") -> "exp.Expr":
     """A field of a JSON object as text; documents are kept as text, and a field's name may be a parameter."""
     from sqlglot import exp
 
@@ -116,20 +116,20 @@ def _json_text(node: "exp.Expression") -> "exp.Expression":
         keys = [part.this for part in path.expressions if not isinstance(part, exp.JSONPathRoot)]
         if len(keys) != 1 or not isinstance(keys[0], str):
             raise UntranslatableError(f"Only a field of the outermost object can be read in Postgres: {node.sql()}")
-        field: exp.Expression = exp.Literal.string(keys[0])
+        field: exp.Expr = exp.Literal.string(keys[0])
     else:
         field = exp.cast(path, "text")
     return exp.func("json_extract_path_text", _as_json(node.this), field)
 
 
-def _unnested(node: "exp.Expression") -> "exp.Expression":
+def _unnested(node: "exp.Expr") -> "exp.Expr":
     """A list that is a parameter has no type in Postgres: lists of parameters are texts."""
     from sqlglot import exp
 
     return exp.Explode(this=exp.cast(node.this, "text[]")) if isinstance(node.this, exp.Parameter) else node
 
 
-def _try_cast(node: "exp.Expression") -> "exp.Expression":
+def _try_cast(node: "exp.Expr") -> "exp.Expr":
     from sqlglot import exp
 
     if node.args["to"].this != exp.DataType.Type.DATE:
@@ -137,7 +137,7 @@ def _try_cast(node: "exp.Expression") -> "exp.Expression":
     return _helper("try_date", node.this)
 
 
-def _cast(node: "exp.Expression") -> "exp.Expression":
+def _cast(node: "exp.Expr") -> "exp.Expr":
     """Postgres has no unsigned types, and reads hexadecimal digits as bits."""
     from sqlglot import exp
 
@@ -150,7 +150,7 @@ def _cast(node: "exp.Expression") -> "exp.Expression":
     return exp.cast(node.this, "bigint")
 
 
-def _function(node: "exp.Expression") -> "exp.Expression":
+def _function(node: "exp.Expr") -> "exp.Expr":
     """Functions that sqlglot hands on as they are."""
     from sqlglot import exp
 
@@ -174,7 +174,7 @@ def _function(node: "exp.Expression") -> "exp.Expression":
     return exp.Anonymous(this=node.this, expressions=arguments)
 
 
-def _group_by_all(tree: "exp.Expression") -> None:
+def _group_by_all(tree: "exp.Expr") -> None:
     """By the places of the columns that add nothing up."""
     from sqlglot import exp
 
@@ -189,7 +189,7 @@ def _group_by_all(tree: "exp.Expression") -> None:
             select.set("group", exp.Group(expressions=places))
 
 
-def _aggregates(column: "exp.Expression") -> bool:
+def _aggregates(column: "exp.Expr") -> bool:
     from sqlglot import exp
 
     named = {"bool_or", "bool_and", "array_agg", "list"}
@@ -199,7 +199,7 @@ def _aggregates(column: "exp.Expression") -> bool:
     )
 
 
-def _order_by_all(tree: "exp.Expression") -> "exp.Expression":
+def _order_by_all(tree: "exp.Expr") -> "exp.Expr":
     """By the places of the columns, or, where a star hides them, by whole rows, which compare column by column."""
     from sqlglot import exp
 
@@ -222,7 +222,7 @@ def _order_by_all(tree: "exp.Expression") -> "exp.Expression":
     return whole
 
 
-def _alias_relations(tree: "exp.Expression") -> None:
+def _alias_relations(tree: "exp.Expr") -> None:
     """Postgres wants a name for every subquery that is read from."""
     from sqlglot import exp
 
@@ -232,24 +232,24 @@ def _alias_relations(tree: "exp.Expression") -> None:
             subquery.set("alias", exp.TableAlias(this=exp.to_identifier(f"unnamed_{next(numbers)}")))
 
 
-def _helper(name: str, *arguments: "exp.Expression") -> "exp.Expression":
+def _helper(name: str, *arguments: "exp.Expr") -> "exp.Expr":
     from sqlglot import exp
 
     called = exp.Anonymous(this=name, expressions=[exp.cast(one, "text") for one in arguments])
     return exp.Dot(this=exp.to_identifier("flywheel"), expression=called)
 
 
-def _as_json(value: "exp.Expression") -> "exp.Expression":
+def _as_json(value: "exp.Expr") -> "exp.Expr":
     from sqlglot import exp
 
     return exp.cast(value, "json")
 
 
-def _sql(node: "exp.Expression") -> str:
+def _sql(node: "exp.Expr") -> str:
     return node.sql(dialect="postgres")
 
 
-def _parsed(sql: str) -> "exp.Expression":
+def _parsed(sql: str) -> "exp.Expr":
     import sqlglot
 
     return sqlglot.parse_one(sql, read="postgres")
