@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.graph.assets.conditions import leaks
-from orchestration.graph.assets.evidence import evidence_so_far
+from orchestration.delivery import traffic_statements as statements
+from orchestration.delivery.protocol import When
+from orchestration.delivery.traffic_learning import trusted
 from orchestration.learning.proof.folds import FOLDS, folds, on_both_sides, with_folds
-from orchestration.loops.content import declare as content_loop
+from orchestration.loops.content import declare
 from orchestration.testing.landed_events import FIRST, SECOND, Shop
 
 
@@ -140,9 +141,16 @@ def test_three_sizes_with_one_title_are_no_leak_that_stops_learning(tmp_path: Pa
                     [turn, subject, original, by_facts(facts)],
                 )
 
-    (condition,) = leaks(shop.warehouse, content_loop(), SECOND)
-    read = evidence_so_far(shop.warehouse, "content", SECOND)
+    named = {"loop": "content", "turn": SECOND}
+    read = {
+        name: shop.warehouse.read(sql, named)
+        for name, sql in (("controls", statements.CONTROLS), ("seen", statements.SUBJECTS_SEEN))
+    }
+    observed = pl.DataFrame({"units": [[50, 50]], "shares": [[0.5, 0.5]]})
 
-    assert condition.passed, condition.detail
-    assert condition.detail == "0 subjects are in both the training and the evaluation rows."
-    assert read.filter(pl.col("subject_id").str.starts_with("tea"))["fold"].n_unique() == 1
+    conditions = trusted(declare(), {**read, "observed": observed}, When(turn=SECOND, days=7, seed=1))
+
+    assert [condition.passed for condition in conditions] == [True, True]
+    assert conditions[1].detail == "0 subjects are in both the training and the evaluation rows."
+    evidence = with_folds(shop.warehouse.read(statements.EVIDENCE_SO_FAR, named), read["seen"])
+    assert evidence.filter(pl.col("subject_id").str.starts_with("tea"))["fold"].n_unique() == 1

@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from orchestration.graph.library import finder
 from orchestration.landing.folder import FileReport, RefusedFilesError
 from orchestration.testing.landed_events import Shop
 
@@ -86,6 +87,23 @@ def test_two_corpora_may_hold_the_same_document(shop: Shop) -> None:
 
     assert shop.landing.corpora() == ["articles", "price_list"]
     assert stored(shop, "corpus, document_id") == [("articles", "d1"), ("price_list", "d1")]
+
+
+def test_passages_are_found_in_what_is_in_force(shop: Shop) -> None:
+    land(shop, [document(1, title="Returns", text="Thirty days."), document(2, title="Fees", text="None.")], "a")
+    ingest(shop)
+    land(shop, [document(1, title="Returns", text="Sixty days.")], "b")
+    ingest(shop)
+
+    find = finder(shop.warehouse, ["articles"])
+
+    assert find is not None
+    assert [(found.document_id, found.text) for found in find("articles", "returns, how many days", 1)] == [
+        ("d1", "Sixty days.")
+    ]
+    assert finder(shop.warehouse, ["price_list"]) is None
+    with pytest.raises(LookupError, match="put files into landing/documents/price_list/"):
+        find("price_list", "anything", 1)
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])

@@ -64,7 +64,7 @@ def test_an_event_is_stored_with_its_turn_its_pseudonym_and_its_moment_in_utc(sh
             "occurred_at": datetime(2026, 1, 12, 23, 30, 0, 250_000),
             "value": None,
             "propensity": 0.25,
-            "in_holdout": in_holdout("content", "visitor-7", LOOP.allocation.holdout),
+            "in_holdout": in_holdout("content", "visitor-7", LOOP.delivery.holdout),
             "simulated": True,
         }
     ]

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from orchestration.assignment import holdout_salt, point
+from orchestration.delivery import PerUnit
 from orchestration.landing.folder import FileReport
 from orchestration.landing.pseudonyms import Pseudonyms
 from orchestration.loops.declaration import Loop, Subjects
@@ -135,13 +136,13 @@ def test_personal_columns_are_stored_under_pseudonyms(shop: Shop) -> None:
         key="customer",
         facts=("e-mail", "order"),
         original="letter",
-        category="tier",
+        pool="tier",
         personal=("customer", "e-mail"),
     )
     row = {"customer": "jane", "e-mail": "jane@example.org", "order": "tea", "letter": "Dear customer", "tier": "gold"}
     land(shop, [row, row | {"customer": None}], "a")
 
-    ingest(shop, replace(LOOP, subjects=people))
+    ingest(shop, replace(LOOP, subjects=people, delivery=PerUnit(unit="customer")))
 
     name = Pseudonyms.of(shop.settings).pseudonym
     (stored,) = shop.warehouse.read("select subject_id, facts from flywheel.landed_subjects").rows()

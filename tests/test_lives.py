@@ -17,7 +17,7 @@ from orchestration.turns import Turn
 
 def living(life: Life) -> Loop:
     subjects = Subjects(
-        key="product_id", facts=("opens", "closes"), original="description", category="category", lives=life
+        key="product_id", facts=("opens", "closes"), original="description", pool="category", lives=life
     )
     return replace(LOOP, subjects=subjects, outcomes=(*LOOP.outcomes, Outcome("passed", within=days(1))))
 
@@ -159,6 +159,6 @@ def test_a_wrong_life_names_the_remedy() -> None:
     with pytest.raises(ValueError, match="until_met needs the name of an outcome"):
         until_met(" ")
     with pytest.raises(ValueError, match=r"Name \['ends', 'starts'\] among the facts"):
-        Subjects(key="id", facts=(), original="o", category="c", lives=between("starts", "ends"))
-    with pytest.raises(ValueError, match="live until 'won', but the loop declares only"):
+        Subjects(key="id", facts=(), original="o", pool="c", lives=between("starts", "ends"))
+    with pytest.raises(ValueError, match="lives until 'won', but declares only"):
         replace(LOOP, subjects=replace(LOOP.subjects, lives=until_met("won")))

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from orchestration.assignment import holdout_salt, point
+from orchestration.delivery import PerUnit
 from orchestration.landing.addressees import Addressees
 from orchestration.landing.outbox import Outbox
 from orchestration.landing.pseudonyms import Pseudonyms
@@ -25,10 +26,11 @@ PEOPLE = replace(
         key="customer",
         facts=("customer", "tier"),
         original="letter",
-        category="tier",
+        pool="tier",
         personal=("customer",),
         lives=each_turn(),
     ),
+    delivery=PerUnit(unit="customer"),
 )
 LOOPS: dict[str, Loop] = {LOOP.name: LOOP, PEOPLE.name: PEOPLE}
 NAMES = ("jane.secret@example.org", "customer-000777-ünder", "=ana'); drop table--")

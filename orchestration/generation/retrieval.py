@@ -84,7 +84,7 @@ class Passages:
         cut = [list(passages_of(document.text, longest)) for document in documents]
         texts = tuple(text for of in cut for text in of)
         owner = np.repeat(np.arange(len(cut)), [len(of) for of in cut])
-        shown = [f"{documents[index].title}\n{text}" for index, text in zip(owner, texts, strict=True)]
+        shown = [f"{document.title}\n{text}" for document, of in zip(documents, cut, strict=True) for text in of]
         vectors = embed(shown)
         first = np.searchsorted(owner, np.arange(len(cut)))
         neighbours, likeness = _neighbours(_means(vectors, first))

@@ -47,4 +47,6 @@ def finder(warehouse: Warehouse, corpora: Sequence[str]) -> Find | None:
 def _index(documents: tuple[tuple[str, str, str], ...]) -> "Passages":
     from orchestration.generation.retrieval import Document, Passages
 
-    return Passages.of([Document(*document) for document in documents], embed_texts)
+    return Passages.of(
+        [Document(document_id=named, title=title, text=text) for named, title, text in documents], embed_texts
+    )

@@ -10,13 +10,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel
 
+from orchestration.delivery import SharedTraffic
+from orchestration.generation import Shown, written
 from orchestration.landing.folder import Landing
 from orchestration.landing.pseudonyms import Pseudonyms
-from orchestration.loops.declaration import Allocation, Loop, Outcome, Subjects, days
+from orchestration.loops.declaration import Loop, Outcome, Reward, Subjects, days
 from orchestration.loops.recipes import Recipes
 from orchestration.settings import Settings
 from orchestration.warehouse.duckdb_file import DuckDBWarehouse
@@ -32,7 +34,7 @@ Event = dict[str, Any]
 class Copy(BaseModel):
     """What an answer of the loop looks like."""
 
-    text: str
+    text: Annotated[str, Shown()]
 
 
 LOOP = Loop(
@@ -41,16 +43,13 @@ LOOP = Loop(
         key="product_id",
         facts=("brand", "size"),
         original="description",
-        category="category",
+        pool="category",
     ),
-    unit="visitor",
-    recipes=Recipes.in_folder("content"),
+    generation=written(Recipes.in_folder("content")),
     answer=Copy,
-    text_field="text",
-    guards=(),
+    delivery=SharedTraffic(unit="visitor", holdout=0.10),
     outcomes=(Outcome("click", within=days(1)), Outcome("purchase", within=days(7), has_value=True)),
-    reward="click",
-    allocation=Allocation(holdout=0.10),
+    reward=Reward("click"),
 )
 LOOPS = {LOOP.name: LOOP}
 
