@@ -39,6 +39,7 @@ def kpis(tmp_path_factory: pytest.TempPathFactory) -> TurnFacts:
         facts.loop = loop
         facts.declare(*outcomes)
         facts_of(facts)
+    _append_many_trials(facts)
     facts.gather(TURN, NEXT)
     facts.build(TURN, NEXT, thorough=True)
     return facts
@@ -379,6 +380,58 @@ def test_a_trial_has_its_increment_over_what_there_would_have_been(kpis: TurnFac
     assert momentum["difference"] == pytest.approx(treated.mean() - held.mean(), abs=1e-9)
     assert (momentum["treated_units"], momentum["treated_pairs"]) == (50, 51), "a subject is one cluster"
     assert momentum["difference_low"] < momentum["difference"] < momentum["difference_high"]
+
+
+# Many small loops with one truth, of which the intervals must cover 95 %.
+
+LOOPS, TRIED, KEPT_OUT = 200, 800, 0.1
+POOLS = np.array([[0.10, 0.30, 0.15, 0.12], [0.15, 0.20, 0.40, 0.15], [0.08, 0.10, 0.12, 0.30]])
+POOL_SHARES = np.array([0.2, 0.3, 0.5])
+
+
+def _append_many_trials(facts: TurnFacts) -> None:
+    random = np.random.default_rng(17)
+    count = LOOPS * TRIED
+    pool = random.choice(3, count, p=POOL_SHARES)
+    held = random.random(count) < KEPT_OUT
+    option = np.where(random.random(count) < 0.6, POOLS.argmax(axis=1)[pool], random.integers(0, 4, count))
+    passed = random.random(count) < POOLS[pool, np.where(held, 0, option)]
+    name = np.arange(count).astype(str)
+    decisions = pl.DataFrame(
+        {
+            "turn": [TURN] * count,
+            "loop": np.repeat(np.arange(LOOPS), TRIED).astype(str),
+            "decision_id": name,
+            "subject_id": name,
+            "stratum": pool.astype(str),
+            "option": pl.Series(option.astype(str)).set(pl.Series(held), None),
+            "propensity": [1.0] * count,
+            "is_control": held,
+            "in_holdout": held,
+            "holdout": [KEPT_OUT] * count,
+            "tried_at": [f"{TURN} 07:00"] * count,
+        }
+    )
+    results = decisions.filter(pl.Series(passed)).select(
+        "turn", "loop", "decision_id", "subject_id", outcome=pl.lit("passed"), recorded_at="tried_at"
+    )
+    facts.append("decisions", decisions)
+    facts.append("results", results)
+    for loop in range(LOOPS):
+        facts.pending["outcome_definitions"].append(
+            {"loop": str(loop), "outcome": "passed", "within_s": 60, "weight": 1.0, "is_reward": True}
+        )
+
+
+def test_intervals_of_decisions_cover_the_truth(kpis: TurnFacts) -> None:
+    treated = POOL_SHARES @ (0.6 * POOLS.max(axis=1) + 0.4 * POOLS.mean(axis=1))
+    control = POOL_SHARES @ POOLS[:, 0]
+    momentum = kpis.warehouse.read("select * from marts.momentum").filter(~pl.col("loop").is_in(list(GIVEN)))
+    assert momentum.height == LOOPS
+    for name, truth in (("lift", treated / control - 1), ("difference", treated - control)):
+        covered = momentum.select(pl.lit(truth).is_between(f"{name}_low", f"{name}_high")).to_series().mean()
+        assert 0.92 <= covered <= 0.98, name
+    assert momentum["difference"].mean() == pytest.approx(treated - control, abs=0.01)
 
 
 # What must not go unnoticed.

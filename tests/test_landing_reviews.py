@@ -57,8 +57,8 @@ def test_a_decision_is_stored_with_its_reviewer_under_a_pseudonym(shop: Shop) ->
 
     jane = Pseudonyms.of(shop.settings).pseudonym("jane")
     assert rows.rows() == [
-        ("content", "content-c1", "edit", "Better beans", jane, "clearer", datetime(2026, 1, 6, 9, 1)),
-        ("content", "content-c2", "reject", None, jane, None, datetime(2026, 1, 6, 9, 2)),
+        ("content", "content-c1", "edit", "Better beans", None, jane, "clearer", datetime(2026, 1, 6, 9, 1)),
+        ("content", "content-c2", "reject", None, None, jane, None, datetime(2026, 1, 6, 9, 2)),
     ]
 
 
