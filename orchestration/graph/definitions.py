@@ -41,7 +41,7 @@ from orchestration.trials.resource import TrialsResource
 from orchestration.turns import turn_partitions
 from orchestration.warehouse.dbt import Dbt
 from orchestration.warehouse.engines import open_warehouse
-from orchestration.warehouse.turn_tables import TurnTables
+from orchestration.warehouse.turn_tables import TurnTables, kept_for_a_run
 
 STAGES = (
     champion_asset,
@@ -65,7 +65,7 @@ def flywheel_resources(settings: Settings) -> dict[str, Any]:
     no address and no key."""
     warehouse = open_warehouse(settings)
     return {
-        "warehouse": warehouse,
+        "warehouse": kept_for_a_run(warehouse),
         "turn_tables": TurnTables(warehouse),
         "landing": landing_resource(settings, warehouse),
         "outbox": OutboxResource(folder=str(settings.outbox), addressees=str(settings.addressees_path)),

@@ -6,18 +6,21 @@ Not here: what the rows mean (assets, dbt_project), landed files (landing.folder
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestration.tables import SCHEMA, TABLES, Table
+from orchestration.warehouse.kept_open import LOOK_S, connected, kept_open, no_longer_want, want
 from orchestration.warehouse.partitions import exactly_those_of, only_those_of, partition
 from orchestration.warehouse.protocol import DbtTarget, Parameters, Query, StatementError, WarehouseBusyError
 
 if TYPE_CHECKING:
     import duckdb
     import polars as pl
+
+_SET_BY_DBT = ("memory_limit", "preserve_insertion_order")  # for the whole file, which may stay open after it
 
 
 @dataclass(frozen=True)
@@ -128,11 +131,12 @@ class DuckDBWarehouse:
 
         Raises WarehouseBusyError when the file stays locked.
         """
-        connection = self._opened()
-        try:
+        with connected(self.path, self._opened) as connection:
+            connection.execute("set timezone = 'UTC'")
             yield connection
-        finally:
-            connection.close()
+
+    def kept(self) -> AbstractContextManager[None]:
+        return kept_open(self.path)
 
     @contextmanager
     def held_open(self) -> Iterator[_Statements]:
@@ -142,8 +146,12 @@ class DuckDBWarehouse:
 
     @contextmanager
     def held_alone(self) -> Iterator[_Statements]:
-        with self.held_open() as statements:  # in one file that is to be alone
-            yield statements
+        with self.connect() as connection:  # in one file that is to be alone
+            try:
+                yield _Statements(connection)
+            finally:
+                for setting in _SET_BY_DBT:
+                    connection.execute(f"reset {setting}")
 
     @contextmanager
     def transaction(self) -> Iterator[_Statements]:
@@ -201,7 +209,7 @@ class DuckDBWarehouse:
         import duckdb
 
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        deadline = time.monotonic() + self.lock_timeout_s
+        deadline, waits = time.monotonic() + self.lock_timeout_s, False
         while True:
             try:
                 connection = duckdb.connect(str(self.path))
@@ -215,8 +223,11 @@ class DuckDBWarehouse:
                         f"{self.path.name} was held by another process for {self.lock_timeout_s:.0f} s: "
                         f"wait for its run to end, or raise FLYWHEEL_LOCK_TIMEOUT_S. ({_holder(str(error))})"
                     ) from error
-                time.sleep(0.05)
-        connection.execute("set timezone = 'UTC'")
+                waits = True
+                want(self.path)
+                time.sleep(LOOK_S)
+        if waits:
+            no_longer_want(self.path)
         _create_tables(connection)
         return connection
 

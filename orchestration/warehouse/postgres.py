@@ -5,7 +5,7 @@ Not here: the translation (dialect), landed files on their way in (postgres_inta
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -166,6 +166,9 @@ class PostgresWarehouse:
             with _told():
                 connection.execute("select pg_advisory_lock(hashtextextended($1, 0))", [f"{SCHEMA} alone"])
             yield Statements(connection)
+
+    def kept(self) -> AbstractContextManager[None]:
+        return nullcontext()  # the server keeps what is worth keeping
 
     @contextmanager
     def transaction(self) -> Iterator[Statements]:

@@ -129,6 +129,9 @@ class Warehouse(Statements, Protocol):
     def held_alone(self) -> AbstractContextManager[OpenWarehouse]:
         """The same, and whoever else asks for it alone waits: for work on tables that turns share."""
 
+    def kept(self) -> AbstractContextManager[None]:
+        """A run: opening the warehouse again costs nothing while the block runs, and others may come in between."""
+
     def transaction(self) -> AbstractContextManager[Statements]:
         """Changes that are kept all together, or not at all when the block raises."""
 

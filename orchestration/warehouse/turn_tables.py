@@ -4,6 +4,8 @@ Here: Dagster's I/O manager over the warehouse, and what a table shows in the UI
 Not here: SQL and connections (the engines) and column meanings (tables).
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -44,6 +46,17 @@ class TurnTables(dg.IOManager):
             raise ValueError(f"{context.name} has no upstream asset to load.")
         metadata = upstream.definition_metadata
         return self.warehouse.rows(table_of(metadata), turn=context.partition_key, loop=metadata.get("loop"))
+
+
+def kept_for_a_run(warehouse: Warehouse) -> dg.ResourceDefinition:
+    """The warehouse as a resource that a run keeps from its first step to its last."""
+
+    @contextmanager
+    def kept(_: dg.InitResourceContext) -> Iterator[Warehouse]:
+        with warehouse.kept():
+            yield warehouse
+
+    return dg.ResourceDefinition(kept, description=f"The warehouse {warehouse.name}.")
 
 
 def table_of(metadata: Any) -> Table:
