@@ -47,7 +47,7 @@ class PostgresServer:
         """The address of a database that nobody has used."""
         import psycopg
 
-        name = f"flywheel_{os.getpid()}_{next(_NUMBERS)}"
+        name = f"flywheel_{next(_NUMBERS)}"
         with psycopg.connect(self.url("postgres").get_secret_value(), autocommit=True) as connection:
             connection.execute(f"create database {name}")
         return self.url(name)
@@ -75,7 +75,7 @@ def serve_postgres() -> Iterator[PostgresServer]:
             for option, value in {"listen_addresses": "", "unix_socket_directories": folder, **_FASTER}.items()
             for part in ("-c", f"{option}={value}")
         ]
-        ending = ["setpriv", "--pdeathsig", "INT"] if not unprivileged else unprivileged
+        ending = unprivileged or ["setpriv", "--pdeathsig", "INT"]
         with log.open("wb") as said:
             server = subprocess.Popen(
                 [*ending, programs / "postgres", "-D", data, *options], cwd=folder, stdout=said, stderr=said
@@ -89,7 +89,7 @@ def serve_postgres() -> Iterator[PostgresServer]:
             server.wait(PATIENCE_S)
 
 
-def _unprivileged(folder: Path) -> list[str | Path]:
+def _unprivileged(folder: Path) -> list[str]:
     """What to start programs with: Postgres refuses to run as root, so another user gets the folder then."""
     if os.geteuid() != 0:
         return []

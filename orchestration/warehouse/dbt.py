@@ -56,8 +56,9 @@ class BuildFailedError(DbtError):
 class Dbt:
     """The dbt project over one warehouse.
 
-    While dbt runs this process keeps the warehouse open and to itself, so that dbt's many connections cost nothing and no
-    other process's build comes between two models. Further connections of this process must use DuckDB's default configuration.
+    While dbt runs this process keeps the warehouse open and to itself, so that dbt's many connections cost nothing and
+    no other process's build comes between two models. Further connections of this process to a DuckDB file must use
+    the default configuration.
     """
 
     warehouse: Warehouse
@@ -136,6 +137,7 @@ def _unchanged_views(statements: OpenWarehouse, manifest: "Manifest") -> list[No
         NodeResult(node.unique_id, node.name, "model", KEPT, "unchanged since an earlier build")
         for name, (mark, node) in _views(manifest).items()
         if comments.get(name) == mark
+        and (statements.views_outlive_tables or not any(parent in manifest.nodes for parent in node.depends_on.nodes))
     ]
 
 

@@ -62,6 +62,7 @@ def translated(sql: str) -> Translated:
             if said is not node:
                 node.replace(said)
         _group_by_all(tree)
+        tree = _qualify(tree)
         tree = _order_by_all(tree)
         _alias_relations(tree)
         text = tree.sql(dialect="postgres", unsupported_level=ErrorLevel.RAISE)
@@ -197,6 +198,37 @@ def _aggregates(column: "exp.Expr") -> bool:
         isinstance(node, exp.AggFunc) or (isinstance(node, exp.Anonymous) and node.name.lower() in named)
         for node in column.walk(prune=lambda node: isinstance(node, exp.Subquery))
     )
+
+
+def _qualify(tree: "exp.Expr") -> "exp.Expr":
+    """A condition on windows is a column of an inner SELECT, and the condition of an outer one."""
+    from sqlglot import exp
+
+    for number, select in enumerate(list(tree.find_all(exp.Select)), start=1):
+        qualify = select.args.get("qualify")
+        if qualify is None:
+            continue
+        chosen = f"is_chosen_{number}"
+        starred = any(column.is_star for column in select.expressions)
+        if starred and select is tree:
+            raise UntranslatableError(f"Name the columns beside QUALIFY: {select.sql(dialect='duckdb')}")
+        names = ["*"] if starred else [column.output_name for column in select.expressions]
+        order, limit, around = select.args.get("order"), select.args.get("limit"), select.parent
+        inner = select.copy()
+        for part in ("qualify", "order", "limit"):
+            inner.set(part, None)
+        inner.append("expressions", exp.alias_(qualify.this.copy(), chosen))
+        for column in order.find_all(exp.Column) if order is not None else ():
+            column.set("table", None)  # what is ordered by is a column that comes out
+        outer = exp.select(*names).from_(exp.Subquery(this=inner)).where(exp.column(chosen))
+        outer.set("order", order)
+        outer.set("limit", limit)
+        outer.set("with_", inner.args.pop("with_", None))
+        if around is None:
+            tree = outer
+        else:
+            select.replace(outer)
+    return tree
 
 
 def _order_by_all(tree: "exp.Expr") -> "exp.Expr":

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from orchestration.tables import SCHEMA, TABLES, Table
 from orchestration.warehouse.kept_open import LOOK_S, connected, kept_open, no_longer_want, want
@@ -29,6 +29,7 @@ class _Statements:
 
     connection: "duckdb.DuckDBPyConnection"
     in_transaction: bool = False
+    views_outlive_tables: ClassVar[bool] = True
 
     def read(self, sql: str, parameters: Parameters | None = None) -> "pl.DataFrame":
         import duckdb

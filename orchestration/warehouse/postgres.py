@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import SecretStr
 
@@ -50,6 +50,7 @@ class Statements:
     """Statements on an open connection, each its own transaction unless one has begun."""
 
     connection: "psycopg.Connection[Any]"
+    views_outlive_tables: ClassVar[bool] = False
 
     def read(self, sql: str, parameters: Parameters | None = None) -> "pl.DataFrame":
         said = translated(sql)
@@ -104,7 +105,7 @@ class Statements:
         self._fetched("select pg_advisory_xact_lock(hashtextextended($1, 0)) is null", [f"{SCHEMA} {what}"])
 
     def copied(self, table: Table, rows: "pl.DataFrame") -> None:
-        """Put rows into `table`. Text cannot hold a zero byte there: the sign for what cannot be shown stands for it."""
+        """Put rows into `table`. No text holds a zero byte there: the sign for what cannot be shown stands for it."""
         with _told():
             self._copied(table.qualified, rows)
 
@@ -227,6 +228,8 @@ class PostgresWarehouse:
         try:
             given = conninfo_to_dict(self.url.get_secret_value())
         except psycopg.Error:
+            given = {"host": "@"}
+        if "@" in str(given.get("host", "")):  # of a password that is not encoded, half would be taken for the host
             raise WarehouseUnreachableError(
                 "FLYWHEEL_WAREHOUSE is no address of a database: write postgresql://USER:PASSWORD@HOST/DATABASE, "
                 "special characters in it percent-encoded."

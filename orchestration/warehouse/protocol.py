@@ -9,7 +9,7 @@ SQL is written in DuckDB's dialect with `$named` parameters; every other engine 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from orchestration.tables import Table
 
@@ -59,9 +59,8 @@ class DbtTarget:
     @property
     def for_parsing(self) -> "DbtTarget":
         """The same without where it lies: that would void a partial parse, and parsing opens no warehouse."""
-        if "FLYWHEEL_WAREHOUSE_FILE" not in self.environment:
-            return self
-        return DbtTarget(self.output, self.database, {"FLYWHEEL_WAREHOUSE_FILE": f"{self.database}.duckdb"})
+        variables = {"FLYWHEEL_WAREHOUSE_FILE": f"{self.database}.duckdb", "PGDATABASE": self.database}
+        return DbtTarget(self.output, self.database, {**dict.fromkeys(self.environment, "0"), **variables})
 
 
 class Statements(Protocol):
@@ -90,7 +89,12 @@ class Statements(Protocol):
 
 
 class OpenWarehouse(Statements, Protocol):
-    """A warehouse that is kept open, with what dbt's build needs to know of its views."""
+    """A warehouse that is kept open, with what dbt's build needs to know of its views.
+
+    `views_outlive_tables`: whether a view stands when a table that it reads is dropped and made anew.
+    """
+
+    views_outlive_tables: ClassVar[bool]
 
     def view_comments(self) -> dict[str, str]:
         """The comment on every view that has one, by `schema.name`."""

@@ -28,7 +28,7 @@ with compared as (
         option as arm,
         is_control,
         recipe_id,
-        cast(1 as double) as share,
+        cast(1 as double precision) as share,
         holdout
     from {{ ref('stg_decisions') }}
     where {{ in_scope() }}

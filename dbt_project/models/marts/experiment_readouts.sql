@@ -134,8 +134,8 @@ select
     best_reward,
     best_rate,
     rate_ratio - 1 as lift,
-    rate_ratio * exp(-{{ z95() }} * sqrt(log_ratio_variance)) - 1 as lift_low,
-    rate_ratio * exp({{ z95() }} * sqrt(log_ratio_variance)) - 1 as lift_high,
+    rate_ratio * {{ exponential('-' ~ z95() ~ ' * sqrt(log_ratio_variance)') }} - 1 as lift_low,
+    rate_ratio * {{ exponential(z95() ~ ' * sqrt(log_ratio_variance)') }} - 1 as lift_high,
     case
         when variants = 0 then 'no variant competes with the control'
         when best_units is null then 'no unit met a variant'

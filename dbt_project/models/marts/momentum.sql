@@ -42,8 +42,8 @@ select
     {{ repeatable('difference - ' ~ z95() ~ ' * sqrt(difference_variance)') }} as difference_low,
     {{ repeatable('difference + ' ~ z95() ~ ' * sqrt(difference_variance)') }} as difference_high,
     {{ repeatable('rate_ratio - 1') }} as lift,
-    {{ repeatable('rate_ratio * exp(-' ~ z95() ~ ' * sqrt(log_ratio_variance)) - 1') }} as lift_low,
-    {{ repeatable('rate_ratio * exp(' ~ z95() ~ ' * sqrt(log_ratio_variance)) - 1') }} as lift_high,
+    {{ repeatable('rate_ratio * ' ~ exponential('-' ~ z95() ~ ' * sqrt(log_ratio_variance)') ~ ' - 1') }} as lift_low,
+    {{ repeatable('rate_ratio * ' ~ exponential(z95() ~ ' * sqrt(log_ratio_variance)') ~ ' - 1') }} as lift_high,
     case
         when treated_pairs = 0 then 'no units outside the holdout'
         when holdout_pairs = 0 then 'no units in the holdout'

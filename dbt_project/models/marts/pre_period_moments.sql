@@ -46,7 +46,7 @@ pairs as (
         released.subject_id,
         released.is_control,
         coalesce(rewarded.reward, 0) as y,
-        cast(coalesce(earlier_units.rewards, 0) - coalesce(earlier.rewards, 0) as double) as x
+        cast(coalesce(earlier_units.rewards, 0) - coalesce(earlier.rewards, 0) as double precision) as x
     from {{ ref('int_first_exposures') }} as exposures
     inner join {{ ref('int_released_variants') }} as released on exposures.variant_key = released.variant_key
     left join rewarded
