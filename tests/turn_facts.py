@@ -14,6 +14,7 @@ from orchestration.graph.assets.facts import EXPOSURES, OUTCOMES
 from orchestration.tables import TABLES
 from orchestration.warehouse.dbt import Dbt, NodeResult
 from orchestration.warehouse.duckdb_file import DuckDBWarehouse
+from orchestration.warehouse.protocol import Query
 
 TURN = "2026-01-05"
 NEXT = "2026-01-12"
@@ -127,8 +128,8 @@ class TurnFacts:
         """Exposures and outcomes of `turns` from releases, decisions, events and results, as the stages do it."""
         self.flush()
         for turn in turns or (TURN,):
-            self.warehouse.replace(TABLES["exposures"], EXPOSURES.format(turn=turn), turn=turn)
-            self.warehouse.replace(TABLES["outcomes"], OUTCOMES.format(turn=turn), turn=turn)
+            self.warehouse.replace(TABLES["exposures"], Query(EXPOSURES, {"turn": turn}), turn=turn)
+            self.warehouse.replace(TABLES["outcomes"], Query(OUTCOMES, {"turn": turn}), turn=turn)
 
     def expose(self, unit: str, subject: str, variant: str, at: str, *, turn: str = TURN, **given: Any) -> None:
         self.insert(
