@@ -65,6 +65,21 @@ def ingest() -> None:
 
 
 @app.command()
+def forget() -> None:
+    """Forget whom to answer: asks for a person's identifier, so that no shell keeps it, and erases it for ever."""
+    from orchestration.landing.addressees import Addressees
+
+    settings = Settings()
+    identifier = typer.prompt("Identifier, as the sender writes it", hide_input=True)
+    known = Addressees(settings.addressees_path, settings.lock_timeout_s).forget(identifier)
+    typer.echo(
+        "Forgotten: the pseudonym now speaks of nobody. Delete what landing/ and outbox/ say of the person yourself."
+        if known
+        else "Nobody of that identifier was known here; nothing changed."
+    )
+
+
+@app.command()
 def status() -> None:
     """Print the turns, their lifts over the holdout, and the champions."""
     from orchestration.commands.report import decision_lines, turn_lines, turn_table

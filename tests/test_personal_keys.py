@@ -9,8 +9,10 @@ from typing import Any
 
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
 from orchestration.assignment import holdout_salt, point
+from orchestration.cli import app
 from orchestration.delivery import PerUnit
 from orchestration.landing.addressees import Addressees
 from orchestration.landing.outbox import Outbox
@@ -180,6 +182,19 @@ def test_who_is_forgotten_is_gone_from_the_file_and_is_not_brought_back(shop: Sh
     assert jane.encode() not in shop.settings.addressees_path.read_bytes()
     items = [{"subject_id": pseudonym(shop, name)} for name in NAMES]
     assert [item["subject_id"] for item in whom.addressed(items)] == others
+
+
+def test_a_person_is_forgotten_by_a_command_that_repeats_no_identifier(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLYWHEEL_HOME", str(shop.home))
+
+    first, again = (CliRunner().invoke(app, ["forget"], input=f"{NAMES[0]}\n") for _ in range(2))
+
+    assert "Forgotten" in first.output
+    assert "Nobody of that identifier" in again.output
+    assert NAMES[0] not in first.output + again.output
+    assert list(addressees(shop).identifiers([pseudonym(shop, NAMES[0])])) == []
 
 
 def test_a_home_without_personal_keys_has_no_such_file(tmp_path: Path) -> None:
