@@ -1,17 +1,17 @@
 """Which option a subject gets, by what is known of the subject: beliefs about parts of options, pools and features.
 
 Here: the policy as a value, fitted on logged decisions, and its choice probabilities.
-Not here: columns (encoding), the posterior (product_model), reading decisions (decision_rows), prices (prices).
+Not here: columns (encoding, option_columns), the posterior (product_model), reading decisions (decision_rows), and
+prices (prices).
 
 Every option is a sum of its parts, each worth something in general, in a pool, and by each feature of a subject. How
 much each kind of difference matters is estimated from the same decisions, so that what does not matter costs little.
 """
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from types import MappingProxyType
 
 import numpy as np
@@ -19,19 +19,26 @@ import polars as pl
 from numpy.typing import NDArray
 
 from orchestration.learning.policies.choice import Context, Option, Value, canonical
-from orchestration.learning.policies.decision_rows import DecisionRows, read_decisions
-from orchestration.learning.policies.encoding import INTERCEPT, Encoding, learn_encoding
+from orchestration.learning.policies.decision_rows import read_decisions
+from orchestration.learning.policies.encoding import INTERCEPT, Encoding
+from orchestration.learning.policies.option_columns import (
+    CONTROL,
+    GUESSES,
+    ITSELF,
+    POOL,
+    all_products,
+    choice_columns,
+    encodings,
+    guess,
+    subject_values,
+    with_itself,
+)
 from orchestration.learning.policies.product_model import Link, Products, mean_reward, posterior
+from orchestration.learning.policies.quasi_random import DRAWS, normals, normals_of
 
 Floats = NDArray[np.float64]
 EXPLORATION = 0.01
 BOLDNESS = 0.3
-DRAWS = 256
-ITSELF = "="  # the part that stands for the option as a whole, beyond the sum of its parts
-CONTROL = "!"  # the part that only the control has
-POOL = ""  # the feature that is the pool
-GUESSES = {"level": 3.0, "subject": 0.5, "part": 0.3, "itself": 0.15, "interaction": 0.15}
-"""Prior spreads in log odds. For amounts, in shares of the mean reward."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +96,7 @@ class ContextualPolicy:
         made: list[dict[str, float]] = [{} for _ in contexts]
         for options, rows in _by_options(contexts):
             names = [option.option_id for option in options]
-            chances = self._chances(options, [_subject(contexts[row]) for row in rows])
+            chances = self._chances(options, [subject_values(contexts[row]) for row in rows])
             for row, chance in zip(rows, chances.tolist(), strict=True):
                 made[row] = dict(zip(names, chance, strict=True))
         return made
@@ -102,14 +109,14 @@ class ContextualPolicy:
         """Expected rewards of the options of each context, in the order of `context.options`."""
         made: list[Floats] = [np.empty(0)] * len(contexts)
         for options, rows in _by_options(contexts):
-            earned = self._expected(self._parts(options), [_subject(contexts[row]) for row in rows])
+            earned = self._expected(self._parts(options), [subject_values(contexts[row]) for row in rows])
             for row, of in zip(rows, earned, strict=True):
                 made[row] = of
         return made
 
     def expected_of_control(self, contexts: Sequence[Context]) -> Floats:
         """Expected reward (n,) of the control, in reward units; the level of all options where none was held out."""
-        return self._expected([{CONTROL: CONTROL}], [_subject(context) for context in contexts])[:, 0]
+        return self._expected([{CONTROL: CONTROL}], [subject_values(context) for context in contexts])[:, 0]
 
     def to_json(self) -> str:
         """Canonical JSON: the same policy gives the same bytes."""
@@ -140,11 +147,11 @@ class ContextualPolicy:
 
     @cached_property
     def _products(self) -> Products:
-        return _products(self.options, self.subjects)[0]
+        return all_products(self.options, self.subjects)[0]
 
     @cached_property
     def _choice_columns(self) -> NDArray[np.int64]:
-        return _choice_columns(self.options, self._products)
+        return choice_columns(self.options, self._products)
 
     @cached_property
     def _boldness(self) -> float:
@@ -160,11 +167,11 @@ class ContextualPolicy:
         for index, row in enumerate(self.factor):
             lower[index, : len(row)] = row
         made = np.zeros((DRAWS, len(self.mean)))
-        made[:, columns] = np.array(self.mean)[columns] + self._boldness * _normals(size) @ lower.T
+        made[:, columns] = np.array(self.mean)[columns] + self._boldness * normals(size) @ lower.T
         return made
 
     def _parts(self, options: Sequence[Option]) -> list[Mapping[str, Value]]:
-        return [_with_itself(option, ITSELF in self.options.levels) for option in options]
+        return [with_itself(option, ITSELF in self.options.levels) for option in options]
 
     def _chances(self, options: Sequence[Option], subjects: Sequence[Mapping[str, Value]]) -> Floats:
         """Probabilities (n, k)."""
@@ -197,7 +204,7 @@ class ContextualPolicy:
         for column, of in enumerate(parts):
             for name, level in self.options.unknown(of):
                 spread = self.spreads.get(f"{name} x {INTERCEPT}", self.spreads.get("part", 0.0))
-                made[:, column] += spread * _normals_of(name, level)
+                made[:, column] += spread * normals_of(name, level)
         return made
 
 
@@ -214,13 +221,13 @@ def fit_contextual(
     seen = np.unique(rows.rewards)
     if not (rows.chosen >= 0).any() or len(seen) < 2:
         return first
-    options, subjects = _encodings(rows)
+    options, subjects = encodings(rows)
     link: Link = "logit" if len(seen) == 2 and seen.min() == 0 else "identity"
     unit = float(seen[np.abs(seen).argmax()]) if link == "logit" else 1.0
-    products, names = _products(options, subjects)
+    products, names = all_products(options, subjects)
     size = 1.0 if link == "logit" else max(abs(float(rows.rewards.mean())), 0.1 * float(rows.rewards.std()))
     itself = ITSELF in options.levels
-    parts = [_with_itself(option, itself) for option in rows.catalogue]
+    parts = [with_itself(option, itself) for option in rows.catalogue]
     found = posterior(
         products,
         options.columns([*parts, {CONTROL: CONTROL}]),
@@ -228,10 +235,10 @@ def fit_contextual(
         np.where(rows.chosen >= 0, rows.chosen, len(parts)),
         rows.rewards / unit,
         link=link,
-        spreads=np.array([size * _guess(name) for name in names]),
+        spreads=np.array([size * guess(name) for name in names]),
         fixed=np.array([name == f"{INTERCEPT} x {INTERCEPT}" for name in names]),
     )
-    choice = _choice_columns(options, products)
+    choice = choice_columns(options, products)
     doubt = found.covariance[np.ix_(choice, choice)] + 1e-12 * size**2 * np.eye(len(choice))
     lower = np.asarray(np.linalg.cholesky(doubt), dtype=np.float64)
     least = float(np.sqrt(np.diag(found.covariance)).min())
@@ -250,53 +257,6 @@ def fit_contextual(
     )
 
 
-def _encodings(rows: DecisionRows) -> tuple[Encoding, Encoding]:
-    options = [dict(option.parts) for option in rows.catalogue]
-    if len({name for parts in options for name in parts}) > 1 or not any(options):
-        options = [dict(_with_itself(option, True)) for option in rows.catalogue]
-    if (rows.chosen < 0).any():
-        options.append({CONTROL: CONTROL})
-    subjects = [{POOL: pool, **features} for pool, features in zip(rows.pools, rows.features, strict=True)]
-    return learn_encoding(options, at_most=64, logs=True), learn_encoding(subjects)
-
-
-def _products(options: Encoding, subjects: Encoding) -> tuple[Products, list[str]]:
-    """Every product of a column of options and one of subjects, in groups. What an option is beyond its parts is
-    the same for all; the control differs in general and between pools."""
-    names: dict[str, int] = {}
-    triples = []
-    for a, part in enumerate(options.groups):
-        for b, of in enumerate(subjects.groups):
-            if (part == ITSELF and of != INTERCEPT) or (part == CONTROL and of not in (INTERCEPT, POOL)):
-                continue
-            triples.append((a, b, names.setdefault(f"{part} x {of}", len(names))))
-    option, subject, group = np.array(triples).T
-    return Products(option=option, subject=subject, group=group), list(names)
-
-
-def _choice_columns(options: Encoding, products: Products) -> NDArray[np.int64]:
-    """Products that can change a choice: not those that all options share, nor the control's."""
-    can = np.array([name not in (INTERCEPT, CONTROL) for name in options.groups])
-    return np.flatnonzero(can[products.option])
-
-
-def _guess(name: str) -> float:
-    part, _, of = name.partition(" x ")
-    if part == INTERCEPT:
-        return GUESSES["level" if of == INTERCEPT else "subject"]
-    if of == INTERCEPT:
-        return GUESSES["itself" if part == ITSELF else "part"]
-    return GUESSES["interaction"]
-
-
-def _with_itself(option: Option, itself: bool) -> Mapping[str, Value]:
-    return {**option.parts, ITSELF: option.option_id} if itself else option.parts
-
-
-def _subject(context: Context) -> Mapping[str, Value]:
-    return {POOL: context.pool, **context.features}
-
-
 def _by_options(contexts: Sequence[Context]) -> Iterable[tuple[tuple[Option, ...], list[int]]]:
     """Rows by what is on offer, so that options are encoded once for all contexts that share them."""
     same: dict[int, tuple[Option, ...]] = {}
@@ -307,25 +267,6 @@ def _by_options(contexts: Sequence[Context]) -> Iterable[tuple[tuple[Option, ...
         options = same.setdefault(id(context.options), context.options)
         groups.setdefault(options, []).append(row)
     return groups.items()
-
-
-@lru_cache(maxsize=32)
-def _normals(size: int) -> Floats:
-    """Quasi-random normals (256, size), the same for ever: a scrambled Sobol sequence (Sobol 1967, Owen 1995)."""
-    from scipy.special import ndtri
-    from scipy.stats.qmc import Sobol
-
-    points = Sobol(size, scramble=True, rng=np.random.default_rng(20)).random(DRAWS)
-    return ndtri(np.clip(points, 1e-6, 1 - 1e-6))
-
-
-@lru_cache(maxsize=4096)
-def _normals_of(name: str, level: str) -> Floats:
-    """Normals (256,) that belong to a name and level alone, stratified so that their mean and spread are exact."""
-    from scipy.special import ndtri
-
-    seed = int.from_bytes(hashlib.sha256(canonical([name, level]).encode()).digest()[:8], "big")
-    return ndtri((np.random.default_rng(seed).permutation(DRAWS) + 0.5) / DRAWS)
 
 
 def _rounded(numbers: Floats, grain: float) -> list[float]:
