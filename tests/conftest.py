@@ -1,9 +1,12 @@
-"""What tests share: where the real data lies, and a flywheel of one's own to turn."""
+"""What tests share: where the real data lies, and a Postgres of one's own."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from orchestration.testing.postgres import PostgresServer, postgres_programs, serve_postgres
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -18,3 +21,15 @@ def shared_data() -> Path:
             pytest.fail(reason)
         pytest.skip(reason)
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A server for all tests of a process; absence skips locally and fails in CI."""
+    if postgres_programs() is None:
+        reason = "No Postgres server is installed: `apt-get install postgresql` brings one."
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with serve_postgres() as server:
+        yield server

@@ -67,7 +67,7 @@ def serve_postgres() -> Iterator[PostgresServer]:
         data, log, password = folder / "data", folder / "log", folder / "password"
         password.write_text(PASSWORD)
         unprivileged = _unprivileged(folder)
-        making = [programs / "initdb", "-D", data, "-U", USER, "-A", "scram-sha-256", f"--pwfile={password}"]
+        making = [str(programs / "initdb"), "-D", str(data), "-U", USER, "-A", "scram-sha-256", f"--pwfile={password}"]
         form = ["-E", "UTF8", "--lc-collate=C", "--lc-ctype=C.UTF-8", "--no-sync", "--no-instructions"]
         subprocess.run([*unprivileged, *making, *form], check=True, capture_output=True, cwd=folder)
         options = [

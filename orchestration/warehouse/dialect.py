@@ -18,18 +18,18 @@ from orchestration.warehouse.protocol import StatementError
 if TYPE_CHECKING:
     from sqlglot import exp
 
-HELPERS = """
-    create or replace function flywheel.is_json(document text) returns boolean language plpgsql immutable strict
-    parallel safe as $$ begin perform document::json; return true; exception when others then return false; end $$;
-
-    create or replace function flywheel.try_date(written text) returns date language plpgsql stable strict
-    parallel safe as $$ begin return written::date; exception when others then return null; end $$;
-
-    create or replace function flywheel.json_length(document text) returns bigint language sql immutable strict
+HELPERS = (
+    """create or replace function flywheel.is_json(document text) returns boolean language plpgsql immutable strict
+    parallel safe as $$ begin perform document::json; return true; exception when others then return false; end $$""",
+    """create or replace function flywheel.try_date(written text) returns date language plpgsql stable strict
+    parallel safe as $$ begin return written::date; exception when others then return null; end $$""",
+    """create or replace function flywheel.json_length(document text) returns bigint language sql immutable strict
     parallel safe as $$
         select case when json_typeof(document::json) = 'array' then json_array_length(document::json) else 0 end
-    $$;
-"""
+    $$""",
+    """create or replace function flywheel.first(values_in_order anyarray) returns anyelement language sql immutable
+    parallel safe as $$ select values_in_order[1] $$""",
+)
 """Functions that DuckDB has and Postgres 15 lacks, made in schema `flywheel` with the tables."""
 
 
@@ -83,7 +83,7 @@ def _said_otherwise(node: "exp.Expr") -> "exp.Expr":
     from sqlglot import exp
 
     rules: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
-        exp.IgnoreNulls: lambda one: one.this if isinstance(one.this, exp.Bracket) else one,  # said by _first
+        exp.IgnoreNulls: lambda one: one.this if isinstance(one.this, exp.Dot) else one,  # said by _first
         exp.AnyValue: lambda one: _first(one.this, None),  # Postgres has it since 16
         exp.ArgMin: lambda one: _first(one.this, one.expression),
         exp.ArgMax: lambda one: _first(one.this, one.expression, "desc"),
@@ -105,7 +105,7 @@ def _first(value: "exp.Expr", by: "exp.Expr | None", direction: str = "") -> "ex
     """The first value that is not null, by an order where one is given."""
     order = f" order by {_sql(by)} {direction}" if by is not None else ""
     known = f"{_sql(value)} is not null" + (f" and {_sql(by)} is not null" if by is not None else "")
-    return _parsed(f"(array_agg({_sql(value)}{order}) filter (where {known}))[1]")
+    return _parsed(f"flywheel.first(array_agg({_sql(value)}{order}) filter (where {known}))")
 
 
 def _json_text(node: "exp.Expr") -> "exp.Expr":
@@ -240,7 +240,7 @@ def _order_by_all(tree: "exp.Expr") -> "exp.Expr":
         isinstance(one.this, exp.Var) and one.name.upper() == "ALL" for one in order.expressions
     ):
         return tree
-    columns = tree.selects
+    columns = tree.selects if isinstance(tree, exp.Query) else []
     if not any(isinstance(column, exp.Star) or column.is_star for column in columns):
         tree.set("order", exp.Order(expressions=[exp.Literal.number(place + 1) for place in range(len(columns))]))
         return tree

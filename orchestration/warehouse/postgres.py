@@ -1,7 +1,8 @@
 """The warehouse as a Postgres database, which several processes may use at once.
 
-Here: connections, the tables of `orchestration.tables` there, statements translated and run, rows in by COPY.
-Not here: the translation (dialect), landed files on their way in (postgres_intake), which engine is used (engines).
+Here: statements translated and run, results as frames, rows in by COPY.
+Not here: the translation (dialect), connections (postgres_connection), the tables there (postgres_tables), landed files
+on their way in (postgres_intake), which engine is used (engines).
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,37 +13,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import SecretStr
 
-from orchestration.tables import SCHEMA, TABLES, Table
-from orchestration.warehouse.dialect import HELPERS, Translated, translated
+from orchestration.tables import SCHEMA, Table
+from orchestration.warehouse.dialect import Translated, translated
 from orchestration.warehouse.partitions import exactly_those_of, only_those_of, partition
-from orchestration.warehouse.protocol import (
-    DbtTarget,
-    IntakeSession,
-    Parameters,
-    Query,
-    StatementError,
-    WarehouseBusyError,
-    WarehouseError,
-    WarehouseUnreachableError,
-)
+from orchestration.warehouse.postgres_connection import Address, told
+from orchestration.warehouse.postgres_tables import TYPES, make_tables
+from orchestration.warehouse.protocol import DbtTarget, IntakeSession, Parameters, Query, StatementError
 
 if TYPE_CHECKING:
     import polars as pl
     import psycopg
 
-TYPES = {
-    "VARCHAR": "text",
-    "BIGINT": "bigint",
-    "INTEGER": "integer",
-    "DOUBLE": "double precision",
-    "BOOLEAN": "boolean",
-    "DATE": "date",
-    "TIMESTAMP": "timestamp",
-}
-"""A declared column's type there."""
 ROWS_AT_ONCE = 100_000
-_IN_ORDER = ("C", "POSIX", "C.UTF-8", "C.UTF8", "UCS_BASIC")
-_PREPARED: set[str] = set()  # databases in which this process has seen all tables
+_PREPARED: set[str] = set()  # addresses at which this process has seen all tables
 
 
 @dataclass(frozen=True)
@@ -97,7 +80,7 @@ class Statements:
         return dict(found.drop_nulls().iter_rows())
 
     def comment_on_view(self, view: str, comment: str) -> None:
-        with _told():
+        with told():
             self.connection.execute(f"comment on view {view} is '{comment}'")
 
     def lock(self, what: str) -> None:
@@ -106,7 +89,7 @@ class Statements:
 
     def copied(self, table: Table, rows: "pl.DataFrame") -> None:
         """Put rows into `table`. No text holds a zero byte there: the sign for what cannot be shown stands for it."""
-        with _told():
+        with told():
             self._copied(table.qualified, rows)
 
     def _copied(self, relation: str, rows: "pl.DataFrame") -> None:
@@ -126,18 +109,18 @@ class Statements:
         doomed = f"doomed_{table.name}"
         columns = ", ".join(f"{name} {TYPES[table.columns[name][0]]}" for name in keys.columns)
         same = " and ".join(f"kept.{name} is not distinct from gone.{name}" for name in keys.columns)
-        with _told():
+        with told():
             self.connection.execute(f"create temp table {doomed} ({columns}) on commit drop")
             self._copied(doomed, keys)
             self.connection.execute(f"delete from {table.qualified} as kept using {doomed} as gone where {same}")
 
     def _run(self, sql: str, parameters: Parameters) -> None:
         said = translated(sql)
-        with _told():
+        with told():
             self.connection.execute(said.sql, _given(said, parameters))
 
     def _fetched(self, sql: str, parameters: Sequence[Any]) -> "pl.DataFrame":
-        with _told(), self.connection.cursor(binary=True) as cursor:
+        with told(), self.connection.cursor(binary=True) as cursor:
             cursor.execute(sql, parameters)
             return _frame([(column.name, column.type_code) for column in cursor.description or ()], cursor.fetchall())
 
@@ -154,7 +137,7 @@ class PostgresWarehouse:
 
     @property
     def name(self) -> str:
-        return f"database {self._address['dbname']} of {self._address['user']} at {self._address['host']}"
+        return self._address.name
 
     @contextmanager
     def held_open(self) -> Iterator[Statements]:
@@ -163,8 +146,8 @@ class PostgresWarehouse:
 
     @contextmanager
     def held_alone(self) -> Iterator[Statements]:
-        with self._connected() as connection:
-            with _told():
+        with self._connected(kept=False) as connection:  # the lock ends with the connection
+            with told():
                 connection.execute("select pg_advisory_lock(hashtextextended($1, 0))", [f"{SCHEMA} alone"])
             yield Statements(connection)
 
@@ -193,10 +176,12 @@ class PostgresWarehouse:
 
     def dbt_target(self, memory: str | None = None) -> DbtTarget:  # noqa: ARG002
         variables = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "dbname": "PGDATABASE"}
-        named = {variable: self._address[part] for part, variable in variables.items()}
+        parts = self._address.parts
+        named = {variable: parts[part] for part, variable in variables.items()}
         # What dbt finds under this prefix it keeps out of its logs.
-        secret = {"DBT_ENV_SECRET_PGPASSWORD": self._address["password"]}
-        return DbtTarget("postgres", self._address["dbname"], {**named, **secret})
+        secret = {"DBT_ENV_SECRET_PGPASSWORD": parts["password"]}
+        encryption = {"PGSSLMODE": parts["sslmode"]} if "sslmode" in parts else {}
+        return DbtTarget("postgres", parts["dbname"], {**named, **secret, **encryption})
 
     def read(self, sql: str, parameters: Parameters | None = None) -> "pl.DataFrame":
         with self.held_open() as statements:
@@ -220,77 +205,16 @@ class PostgresWarehouse:
         return sampled(query, rows, seed)
 
     @cached_property
-    def _address(self) -> dict[str, str]:
-        """The parts of the address, with libpq's defaults. Raises WarehouseUnreachableError, without the address."""
-        import psycopg
-        from psycopg.conninfo import conninfo_to_dict
-
-        try:
-            given = conninfo_to_dict(self.url.get_secret_value())
-        except psycopg.Error:
-            given = {"host": "@"}
-        if "@" in str(given.get("host", "")):  # of a password that is not encoded, half would be taken for the host
-            raise WarehouseUnreachableError(
-                "FLYWHEEL_WAREHOUSE is no address of a database: write postgresql://USER:PASSWORD@HOST/DATABASE, "
-                "special characters in it percent-encoded."
-            ) from None
-        defaults = {"host": "localhost", "port": "5432", "user": "postgres", "password": ""}
-        parts = {**defaults, **{name: str(value) for name, value in given.items()}}
-        return {"dbname": parts["user"], **parts}
+    def _address(self) -> Address:
+        return Address(self.url)
 
     @contextmanager
-    def _connected(self) -> Iterator["psycopg.Connection[Any]"]:
-        import psycopg
-
-        address = self._address
-        waits = {"lock_timeout": f"{self.lock_timeout_s:.3f}s", "timezone": "UTC"}
-        settings = " ".join(f"-c {name}={value}" for name, value in waits.items())
-        try:
-            connection = psycopg.connect(
-                self.url.get_secret_value(), autocommit=True, cursor_factory=psycopg.RawCursor,
-                options=f"{address.get('options', '')} {settings}".strip(), application_name="flywheel",
-            )  # fmt: skip
-        except psycopg.Error as error:
-            why = " ".join(str(error).split())
-            if address["password"]:
-                why = why.replace(address["password"], "***")
-            raise WarehouseUnreachableError(f"The {self.name} cannot be reached: {why}") from None
-        with connection:
+    def _connected(self, *, kept: bool = True) -> Iterator["psycopg.Connection[Any]"]:
+        with self._address.connected(self.lock_timeout_s, kept=kept) as connection:
             if self.url.get_secret_value() not in _PREPARED:
-                self._prepare(connection)
+                make_tables(connection, self.name)
                 _PREPARED.add(self.url.get_secret_value())
             yield connection
-
-    def _prepare(self, connection: "psycopg.Connection[Any]") -> None:
-        """Make the tables that are missing, once for all processes. Raises WarehouseError for an order of its own."""
-        self._refuse_other_orders(connection)
-        with _told(), connection.transaction():
-            Statements(connection).lock("tables")
-            present = connection.execute("select tablename from pg_tables where schemaname = $1", [SCHEMA]).fetchall()
-            if {name for (name,) in present} >= set(TABLES):
-                return
-            connection.execute(f"create schema if not exists {SCHEMA}")
-            for table in TABLES.values():
-                columns = ", ".join(f"{name} {TYPES[kind]}" for name, (kind, _) in table.columns.items())
-                connection.execute(f"create table if not exists {table.qualified} ({columns})")
-                by = [column for column in ("turn", "loop") if column in table.columns]
-                if by:
-                    index = f"{table.name}_by_{'_'.join(by)}"
-                    connection.execute(f"create index if not exists {index} on {table.qualified} ({', '.join(by)})")
-            for helper in HELPERS.split(";\n\n"):
-                connection.execute(helper)
-
-    def _refuse_other_orders(self, connection: "psycopg.Connection[Any]") -> None:
-        row = connection.execute(
-            "select datcollate, pg_encoding_to_char(encoding) from pg_database where datname = current_database()"
-        ).fetchone()
-        collation, encoding = row or ("", "")
-        if collation.upper() not in _IN_ORDER or encoding != "UTF8":
-            raise WarehouseError(
-                f"The {self.name} orders text by {collation} in {encoding}; turns repeat only where text is ordered by "
-                "its bytes. Make one: create database NAME template template0 encoding 'UTF8' lc_collate 'C' "
-                "lc_ctype 'C.UTF-8'."
-            )
 
 
 def sampled(query: Query, rows: int, seed: int) -> Query:
@@ -304,24 +228,6 @@ def _given(said: Translated, parameters: Parameters | None) -> list[Any]:
     if missing:
         raise StatementError(f"The statement needs a value for {', '.join(missing)}.")
     return [(parameters or {})[name] for name in said.names]
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Errors of the driver as those of the protocol."""
-    import psycopg
-    from psycopg import errors
-
-    try:
-        yield
-    except errors.LockNotAvailable as error:
-        raise WarehouseBusyError(
-            "Another process changed the same rows for longer than FLYWHEEL_LOCK_TIMEOUT_S: wait for its run to end."
-        ) from error
-    except (errors.OperationalError, errors.InterfaceError) as error:
-        raise WarehouseUnreachableError(f"The warehouse broke off: {' '.join(str(error).split())}") from error
-    except psycopg.Error as error:
-        raise StatementError(str(error)) from error
 
 
 def _frame(columns: Sequence[tuple[str, int]], rows: Sequence[Sequence[Any]]) -> "pl.DataFrame":
