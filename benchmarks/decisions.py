@@ -5,8 +5,8 @@ in a simulated shop; what is proven where nothing matters.
 Not here: worlds (simulated_decisions, simulated_shop), peers (decision_peers). All customers here are simulated.
 
 Regret is the expected reward of the best option for each customer less that of what was chosen, per decision. All
-update once a turn. Peers are tuned for each world, on seeds of their own; ours has one setting for all worlds, chosen on
-seeds that are not in the figures.
+update once a turn. Peers are tuned for each world, on seeds of their own; ours has one setting for all worlds,
+chosen on seeds that are not in the figures.
 """
 
 import os
