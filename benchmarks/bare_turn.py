@@ -15,14 +15,21 @@ import duckdb
 import numpy as np
 import polars as pl
 
-from orchestration.graph.assets.comparison import DRAWN
-from orchestration.graph.assets.evidence import EVIDENCE, SO_FAR, SUBJECTS_SEEN
-from orchestration.graph.assets.releases import LAST_RELEASE, MET_BEFORE
+from orchestration.delivery import SharedTraffic
+from orchestration.delivery.arms import arms_of
+from orchestration.delivery.traffic_statements import (
+    DRAWN,
+    EVIDENCE,
+    EVIDENCE_SO_FAR,
+    LAST_RELEASE,
+    MET_BEFORE,
+    SUBJECTS_SEEN,
+)
 from orchestration.learning.policies.policy import Policy
 from orchestration.learning.policies.training import fit_policy, fit_recipes
 from orchestration.learning.proof.comparison import increment
 from orchestration.learning.proof.folds import with_folds
-from orchestration.learning.traffic.competition import allocated, arms_of
+from orchestration.learning.traffic.competition import allocated
 from orchestration.loops.content import declare as content_loop
 from orchestration.loops.recipes import recipes_by_format
 from orchestration.model.text_embedding import embed_texts
@@ -93,7 +100,8 @@ def fits(path: Path, turn: str) -> float:
     """Seconds of the fits of a turn and the reading of what they need: shares, beliefs, reward model, comparison."""
     start = time.perf_counter()
     loop = content_loop()
-    by_format = recipes_by_format(loop.recipes.for_languages(("en",)))
+    by_format = recipes_by_format(loop.generation.recipes.for_languages(("en",)))
+    assert isinstance(loop.delivery, SharedTraffic)
     named = {"loop": LOOP, "turn": turn}
     with duckdb.connect(str(path)) as connection:
 
@@ -108,22 +116,22 @@ def fits(path: Path, turn: str) -> float:
             for table in ("subjects", "reviews")
         )
         allocated(
-            arms_of(subjects, reviews, read(LAST_RELEASE).filter(~pl.col("is_control")), LOOP),
+            arms_of(subjects, reviews, read(LAST_RELEASE).filter(~pl.col("is_control")), LOOP, loop.answer),
             read(MET_BEFORE),
             champion,
-            loop.allocation,
+            loop.delivery.allocation,
             embed_texts,
         )
         connection.execute(f"create or replace table bare.evidence as {EVIDENCE}", named)
-        evidence = with_folds(read(SO_FAR), read(SUBJECTS_SEEN))
+        evidence = with_folds(read(EVIDENCE_SO_FAR), read(SUBJECTS_SEEN))
         fit_policy(evidence, by_format, embed_texts)
         increment(
             evidence,
             lambda rows: fit_recipes(rows, by_format),
-            champion.recipes,
+            champion.choice,
             turn,
             briefs=read(DRAWN),
-            control_share=loop.allocation.control,
+            control_share=loop.delivery.control,
         )
     return time.perf_counter() - start
 

@@ -11,6 +11,7 @@ from datetime import date, timedelta
 import numpy as np
 import polars as pl
 
+from orchestration.learning.policies.choice import Context
 from orchestration.learning.policies.recipe_policy import probability_best
 from orchestration.learning.proof.comparison import Policy, compare
 from orchestration.learning.proof.evidence import better_than_champion, decide, enough_overlap
@@ -27,8 +28,7 @@ class Table:
 
     chances: dict[str, float]
 
-    def probabilities(self, category: str, format: str) -> dict[str, float]:
-        del category, format
+    def probabilities(self, context: Context) -> dict[str, float]:  # noqa: ARG002
         return self.chances
 
 

@@ -3,10 +3,6 @@
 Not here: statement by statement (test_warehouse_conformance), and what turns mean (test_turn).
 """
 
-import json
-import os
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +11,8 @@ import pytest
 from polars.testing import assert_frame_equal
 from pydantic import SecretStr
 
-from orchestration.commands.lineage import leaves, trace
-from orchestration.commands.report import turn_lines
-from orchestration.graph.backfills import touched_turns, turns_to_learn_again
-from orchestration.tables import TABLES
-from orchestration.testing.postgres import PASSWORD, PostgresServer
-from orchestration.warehouse.engines import open_warehouse
-from orchestration.warehouse.protocol import Warehouse, WarehouseUnreachableError
+from orchestration.testing.postgres import PostgresServer
+from orchestration.warehouse.protocol import Warehouse
 from tests.wheel import FIRST, SECOND, Wheel
 
 pytestmark = pytest.mark.timeout(300)

@@ -72,7 +72,7 @@ def _briefs_of(row: Mapping[str, Any], briefing: Briefing, facts_of: Mapping[str
     context = Context(
         pool=subject.pool,
         format=subject.format,
-        features=features_of(loop, subject.facts),
+        features={**features_of(loop, subject.facts), **loop.generation.known_of(subject)},
         options=tuple(offer.option for offer in offers),
     )
     draws = loop.delivery.draws(

@@ -7,13 +7,16 @@ Not here: these themselves (learning.policies, learning.proof).
 import json
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING
 
 from orchestration.delivery.protocol import Compared, Frames, Learning, When
 from orchestration.learning.policies.choice import ChoicePolicy, Context, Option
-from orchestration.learning.policies.contextual import fit_contextual
+from orchestration.learning.policies.contextual import ContextualPolicy, fit_contextual
 from orchestration.learning.policies.policy import Policy
-from orchestration.learning.policies.prices import fit_prices
+from orchestration.learning.policies.prices import PricePolicy, fit_prices
+from orchestration.learning.proof.decision_comparison import increment_of_decisions
+from orchestration.learning.proof.decision_ratio import sample_ratio_of_decisions
 from orchestration.learning.proof.evidence import Condition, no_shared_subjects, sample_ratio
 from orchestration.learning.proof.folds import with_folds
 from orchestration.learning.proof.off_policy import NotEnoughOverlap
@@ -26,9 +29,17 @@ if TYPE_CHECKING:
 _MOST_PLACES = 500  # contexts that a policy's cost is taken over: enough for its average
 
 
+def first(loop: "Loop") -> Policy:
+    """The policy before any decision: every option as likely as any other."""
+    bounds = loop.generation.price_bounds
+    return Policy(ContextualPolicy.first() if bounds is None else PricePolicy.first(bounds=bounds))
+
+
 def fit_of(loop: "Loop") -> "Callable[[pl.DataFrame], ChoicePolicy]":
-    """How a policy is fitted on a loop's decisions: with a demand where prices are chosen, else on options' parts."""
-    return fit_prices if loop.generation.has_prices else fit_contextual
+    """How a policy is fitted on a loop's decisions: with a demand where a price is all that is chosen, else on options'
+    parts."""
+    bounds = loop.generation.price_bounds
+    return fit_contextual if bounds is None else partial(fit_prices, bounds=bounds)
 
 
 def fitted(learning: Learning) -> Policy:
@@ -37,8 +48,6 @@ def fitted(learning: Learning) -> Policy:
 
 def compared(learning: Learning, champion: Policy) -> Compared | None:
     """The turn's decisions, judged for challengers that never saw their subjects against the champion."""
-    from orchestration.learning.proof.decision_comparison import increment_of_decisions
-
     found = increment_of_decisions(learning.read["logged"], fit_of(learning.loop), champion.choice, learning.when.turn)
     if found is None:
         return None
@@ -57,8 +66,6 @@ def compared(learning: Learning, champion: Policy) -> Compared | None:
 def trusted(loop: "Loop", read: Frames, when: When) -> list[Condition]:  # noqa: ARG001
     """Options came as they were drawn among the decisions that were met, and no subject is on both sides."""
     import polars as pl
-
-    from orchestration.learning.proof.decision_ratio import sample_ratio_of_decisions
 
     day = date.fromisoformat(when.turn)
     logged = with_folds(read["logged"], read["seen"])

@@ -48,26 +48,10 @@ SUBJECTS_SEEN = """
     select distinct subject_id, original, facts from flywheel.subjects where loop = $loop and turn <= $turn
 """
 UNWANTED = """
-    with shown as (
-        select x.turn, x.subject_id, min(x.occurred_at) as since
-        from flywheel.exposures as x
-        where x.loop = $loop and x.turn <= $turn group by x.turn, x.subject_id
-    ), came as (
-        select distinct s.turn, s.subject_id
-        from shown as s
-        join flywheel.outcome_definitions as d on d.loop = $loop and d.outcome = $outcome
-        join flywheel.outcomes as o
-            on o.loop = $loop and o.outcome = $outcome and o.subject_id = s.subject_id
-            and o.occurred_at >= s.since and o.occurred_at <= s.since + to_seconds(d.within_s)
-    )
-    select
-        r.turn,
-        sum(case when not r.in_holdout and c.subject_id is not null then 1 else 0 end)::double as treated,
-        sum(case when not r.in_holdout then 1 else 0 end)::double as treated_units,
-        sum(case when r.in_holdout and c.subject_id is not null then 1 else 0 end)::double as control,
-        sum(case when r.in_holdout then 1 else 0 end)::double as control_units
-    from marts.decision_readouts as r
-    left join came as c on c.turn = r.turn and c.subject_id = r.subject_id
-    where r.loop = $loop and r.turn <= $turn and r.units = 1
-    group by r.turn order by r.turn
+    select turn, sum(converted) filter (where not is_control)::double as treated,
+           sum(units) filter (where not is_control)::double as treated_units,
+           sum(converted) filter (where is_control)::double as control,
+           sum(units) filter (where is_control)::double as control_units
+    from marts.option_outcomes where loop = $loop and turn <= $turn and outcome = $outcome
+    group by turn order by turn
 """

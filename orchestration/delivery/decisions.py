@@ -52,8 +52,8 @@ def decision_rows(
     """One row of `flywheel.decisions` for each subject of the turn.
 
     A subject whose answer was not let out gets `instead` (its original, when None), and so does one that is held out
-    and has no brief; its decision still counts for the option that was drawn, or the value of an option would be that of
-    its answers which pass.
+    and has no brief; its decision still counts for the option that was drawn, or an option would be worth what those of
+    its answers are that pass.
     """
     loop, turn = releasing.loop, releasing.when.turn
     briefs = {row["subject_id"]: row for row in releasing.briefs.to_dicts()}

@@ -12,13 +12,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from orchestration.delivery import decision_statements as statements
-from orchestration.delivery.decision_learning import compared, fitted, places, trusted
+from orchestration.delivery.decision_learning import compared, first, fitted, places, trusted
 from orchestration.delivery.decisions import decision_rows, drawn, is_held_out, measures, result_rows
 from orchestration.delivery.protocol import Compared, Deciding, Draw, Formats, Frames, Learning, Releasing, When
 from orchestration.delivery.shared_traffic import provenance
 from orchestration.generation.pipeline import Draft, Workshop
 from orchestration.learning.policies.choice import Context
-from orchestration.learning.policies.contextual import ContextualPolicy
 from orchestration.learning.policies.policy import Policy
 from orchestration.learning.proof.evidence import Condition
 
@@ -58,14 +57,12 @@ def to_a_person(**answer: Any) -> Instead:
 class PerUnit:
     """One answer for one unit, drawn and logged; answers are compared within the pool, since a unit meets one alone.
 
-    `holdout` is the share of units that are left alone: they get what they would have got anyway, `instead`. `horizon`
-    is the number of turns, this one included, in which what a turn learns should pay.
+    `holdout` is the share of units that are left alone: they get what they would have got anyway, `instead`.
     """
 
     unit: str
     holdout: float = 0.10
     instead: Instead = Instead()
-    horizon: int = 8
     audience = True
     outputs = MappingProxyType({"releases": "decisions", "results": "results"})
     release_reads = MappingProxyType({"spent": statements.SPENT})
@@ -119,8 +116,8 @@ class PerUnit:
                 **provenance(row, asked=row["model"] is not None),
             }
 
-    def first(self, by_format: Formats) -> Policy:  # noqa: ARG002
-        return Policy(ContextualPolicy.first())
+    def first(self, loop: "Loop", by_format: Formats) -> Policy:  # noqa: ARG002
+        return first(loop)
 
     def understood(self, policy: str, by_format: Formats) -> Policy:  # noqa: ARG002
         return Policy.from_json(policy)

@@ -142,7 +142,7 @@ class Delivery(Protocol):
     def outbox(self, rows: "pl.DataFrame", loop: "Loop", turn: str) -> Iterator[dict[str, Any]]:
         """What an application needs, an item a subject or unit."""
 
-    def first(self, by_format: Formats) -> Policy:
+    def first(self, loop: "Loop", by_format: Formats) -> Policy:
         """The policy before anything was learned."""
 
     def understood(self, policy: str, by_format: Formats) -> Policy:

@@ -147,7 +147,7 @@ class SharedTraffic:
                 ],
             }
 
-    def first(self, by_format: Formats) -> Policy:
+    def first(self, loop: "Loop", by_format: Formats) -> Policy:  # noqa: ARG002
         return Policy.first(by_format)
 
     def understood(self, policy: str, by_format: Formats) -> Policy:

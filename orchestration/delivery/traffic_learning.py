@@ -32,7 +32,7 @@ def compared_recipes(learning: Learning, champion: Policy, control_share: float)
         briefs=learning.read["drawn"],
         control_share=control_share,
     )
-    return found and Compared(increment=found)
+    return Compared(increment=found) if found else None
 
 
 def compared_shares(learning: Learning, champion: Policy, allocation: Allocation) -> Compared | None:
@@ -49,7 +49,7 @@ def compared_shares(learning: Learning, champion: Policy, allocation: Allocation
         fresh = fresh.join(subjects.select("subject_id", "turns_left"), on="subject_id")
     challenger = Policy.from_json(before.item())
     found = increment_of_traffic(fresh, challenger, champion, learning.when.turn, allocation, learning.embed)
-    return found and Compared(increment=found)
+    return Compared(increment=found) if found else None
 
 
 def trusted(loop: "Loop", read: Frames, when: When) -> list[Condition]:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from orchestration.delivery import decision_statements as statements
-from orchestration.delivery.decision_learning import compared, fitted, places, trusted
+from orchestration.delivery.decision_learning import compared, first, fitted, places, trusted
 from orchestration.delivery.decisions import decision_rows, drawn, is_held_out, measures, result_rows
 from orchestration.delivery.per_unit import DECISION_READS, TRUST_CHECKS
 from orchestration.delivery.protocol import Compared, Deciding, Draw, Formats, Frames, Learning, Releasing, When
@@ -19,7 +19,6 @@ from orchestration.delivery.shared_traffic import provenance
 from orchestration.generation.pipeline import Draft, Workshop
 from orchestration.generation.tested import Test
 from orchestration.learning.policies.choice import Context
-from orchestration.learning.policies.contextual import ContextualPolicy
 from orchestration.learning.policies.policy import Policy
 from orchestration.learning.proof.evidence import Condition
 
@@ -35,13 +34,12 @@ class Trial:
 
     `holdout` is the share of subjects that get what they would have got without learning: an option by the first
     policy, even over all of them, whatever has been learned since. `test` may be left out where the generation runs
-    rounds of one. `horizon` is the number of turns, this one included, in which what a turn learns should pay.
+    rounds of one.
     """
 
     test: Test | None = None
     unit: str = "trial"
     holdout: float = 0.10
-    horizon: int = 8
     audience = False
     outputs = MappingProxyType({"releases": "decisions", "results": "results"})
     release_reads = MappingProxyType({"spent": statements.SPENT})
@@ -104,8 +102,8 @@ class Trial:
                     **provenance({**row, "is_control": False}, asked=row["model"] is not None),
                 }
 
-    def first(self, by_format: Formats) -> Policy:  # noqa: ARG002
-        return Policy(ContextualPolicy.first())
+    def first(self, loop: "Loop", by_format: Formats) -> Policy:  # noqa: ARG002
+        return first(loop)
 
     def understood(self, policy: str, by_format: Formats) -> Policy:  # noqa: ARG002
         return Policy.from_json(policy)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestration.generation.pipeline import Alternative, Find, Generation, Passage, Subject
-from orchestration.learning.policies.prices import PriceBounds
+from orchestration.learning.policies.prices import IN_FORCE, PriceBounds
 from orchestration.loops.recipes import Recipe, Recipes
 
 
@@ -42,6 +42,13 @@ class Chosen:
         own = [self.offer_field] if self.offer_field and self.offers else []
         return tuple(sorted({*named, *own, *([self.price_field] if self.price else [])}))
 
+    @property
+    def only_price(self) -> PriceBounds | None:
+        return None if self.offers else self.price
+
+    def known_of(self, subject: Subject) -> dict[str, float]:
+        return {} if self.price is None else {IN_FORCE: self._in_force(subject, self.price)}
+
     def alternatives(self, subject: Subject, recipes: Sequence[Recipe]) -> tuple[Alternative, ...]:  # noqa: ARG002
         prices = self._prices(subject)
         offers = self.offers or {"": {}}
@@ -61,11 +68,12 @@ class Chosen:
         return ()
 
     def _prices(self, subject: Subject) -> tuple[float, ...]:
-        if self.price is None:
-            return ()
+        return () if self.price is None else self.price.ladder(self._in_force(subject, self.price))
+
+    def _in_force(self, subject: Subject, bounds: PriceBounds) -> float:
         known = subject.in_force.get(self.price_field) or subject.facts.get(self.price_field)
-        in_force = float(known) if known else (self.price.floor * self.price.ceiling) ** 0.5
-        return self.price.ladder(min(max(in_force, self.price.floor), self.price.ceiling))
+        price = float(known) if known else round((bounds.floor * bounds.ceiling) ** 0.5, 2)
+        return min(max(price, bounds.floor), bounds.ceiling)
 
 
 def within(floor: float, ceiling: float, moves_at_most: float) -> PriceBounds:

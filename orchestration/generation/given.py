@@ -23,7 +23,7 @@ class Given:
     decides: bool = False
     recipes: Recipes = Recipes()
     corpus: str | None = None
-    price: PriceBounds | None = None
+    only_price: PriceBounds | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -39,6 +39,9 @@ class Given:
             Alternative(name=f"given-{place:02d}", parts={"place": str(place)}, fields={self.field: text})
             for place, text in enumerate(texts, start=1)
         )
+
+    def known_of(self, subject: Subject) -> dict[str, float]:  # noqa: ARG002
+        return {}
 
     def passages(self, subject: Subject, find: Find | None) -> tuple[Passage, ...]:  # noqa: ARG002
         return ()

@@ -21,7 +21,7 @@ class Grounded:
     by: tuple[str, ...] = ()
     decides: bool = False
     recipes: Recipes = Recipes()
-    price: PriceBounds | None = None
+    only_price: PriceBounds | None = None
     fields: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -34,6 +34,9 @@ class Grounded:
 
     def alternatives(self, subject: Subject, recipes: Sequence[Recipe]) -> tuple[Alternative, ...]:  # noqa: ARG002
         return ()
+
+    def known_of(self, subject: Subject) -> dict[str, float]:  # noqa: ARG002
+        return {}
 
     def passages(self, subject: Subject, find: Find | None) -> tuple[Passage, ...]:
         """Raises LookupError, naming the remedy, when no document of the corpus has landed."""

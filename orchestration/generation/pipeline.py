@@ -94,8 +94,11 @@ class Step(Protocol):
         """Corpus that it finds passages in."""
 
     @property
-    def price(self) -> PriceBounds | None:
-        """Bounds of the price that it chooses."""
+    def only_price(self) -> PriceBounds | None:
+        """Bounds of the price, where it chooses that and nothing else."""
+
+    def known_of(self, subject: Subject) -> Mapping[str, float]:
+        """What it knows of a subject that a policy may choose by, such as the price in force."""
 
     def alternatives(self, subject: Subject, recipes: Sequence[Recipe]) -> tuple[Alternative, ...]:
         """What it may do for a subject; empty where it leaves nothing to choose."""
@@ -163,9 +166,14 @@ class Generation:
         return tuple(dict.fromkeys(step.corpus for step in self.steps if step.corpus))
 
     @property
-    def has_prices(self) -> bool:
-        """Whether a price is chosen."""
-        return any(step.price is not None for step in self.steps)
+    def price_bounds(self) -> PriceBounds | None:
+        """The bounds of the price, where it is all that a policy chooses."""
+        deciding = [step for step in self.steps if step.decides]
+        return deciding[0].only_price if len(deciding) == 1 else None
+
+    def known_of(self, subject: Subject) -> dict[str, float]:
+        """What its steps know of a subject that a policy may choose by, beside the subject's features."""
+        return {name: value for step in self.steps for name, value in step.known_of(subject).items()}
 
     def asks(self, answer: type[BaseModel]) -> bool:
         """Whether a model is asked: some field of the answer is filled by no step."""

@@ -21,7 +21,7 @@ class Written:
     columns: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
     corpus: str | None = None
-    price: PriceBounds | None = None
+    only_price: PriceBounds | None = None
 
     def alternatives(self, subject: Subject, recipes: Sequence[Recipe]) -> tuple[Alternative, ...]:
         """Raises ValueError when no recipe writes the subject's format."""
@@ -34,6 +34,9 @@ class Written:
             formats = sorted({recipe.format for recipe in recipes})
             raise ValueError(f"No recipe writes {subject.format!r}; there are {formats}. Add a recipe file.")
         return found
+
+    def known_of(self, subject: Subject) -> dict[str, float]:  # noqa: ARG002
+        return {}
 
     def passages(self, subject: Subject, find: Find | None) -> tuple[Passage, ...]:  # noqa: ARG002
         return ()

@@ -13,22 +13,22 @@ import mlflow
 import pandas as pd
 from mlflow.models import ModelSignature
 from mlflow.pyfunc.model import PythonModel
-from mlflow.types import ColSpec, DataType, Schema
+from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
 from orchestration.learning.policies.choice import Context
 from orchestration.learning.policies.policy import Policy
 from orchestration.learning.policies.recipe_policy import RecipePolicy
 
 POLICY_FILE = "policy.json"
-_CHANCES = [ColSpec(DataType.string, "recipe_id"), ColSpec(DataType.double, "probability")]
-_PLACE = [ColSpec(DataType.string, "category"), ColSpec(DataType.string, "format")]
+_CHANCES: list[ColSpec | TensorSpec] = [ColSpec(DataType.string, "recipe_id"), ColSpec(DataType.double, "probability")]
+_PLACE: list[ColSpec | TensorSpec] = [ColSpec(DataType.string, "category"), ColSpec(DataType.string, "format")]
 OF_RECIPES = ModelSignature(
     inputs=Schema(_PLACE),
     outputs=Schema(
         [*_PLACE, *_CHANCES, ColSpec(DataType.double, "expected_lift"), ColSpec(DataType.double, "lift_sd")]
     ),
 )
-_CONTEXT = [ColSpec(DataType.string, "context")]
+_CONTEXT: list[ColSpec | TensorSpec] = [ColSpec(DataType.string, "context")]
 OF_DECISIONS = ModelSignature(
     inputs=Schema(_CONTEXT),
     outputs=Schema([*_CONTEXT, ColSpec(DataType.string, "option_id"), ColSpec(DataType.double, "probability")]),

@@ -24,7 +24,7 @@ class Copy(BaseModel):
     text: str = Field(min_length=1)
 
 
-def briefs(number: int = 12, *, start: int = 0, **changes: object) -> list[Request]:
+def briefs(number: int = 12, *, start: int = 0, **changes: Any) -> list[Request]:
     return [
         Request(
             **{

@@ -80,7 +80,7 @@ def briefing(
     loop = bound.loop
     table = loop.delivery.outputs["releases"]
     answers = read_all(warehouse, {"in_force": IN_FORCE[table]}, loop=loop.name, turn=turn)["in_force"]
-    first = loop.delivery.first(bound.by_format)
+    first = loop.delivery.first(loop, bound.by_format)
     return Briefing(
         loop=loop,
         when=bound.when(turn),

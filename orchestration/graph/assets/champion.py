@@ -44,7 +44,7 @@ def champion_asset(bound: BoundLoop) -> dg.AssetsDefinition:
             return None
         registered = tracking.champion(loop.name)
         if registered is None:
-            first = loop.delivery.first(bound.by_format).to_json()
+            first = loop.delivery.first(loop, bound.by_format).to_json()
             training = Training(context.partition_key, {"policy": "uniform over recipes"}, {}, {})
             registered = tracking.register(loop.name, first, training, evidence=None)
             tracking.set_champion(loop.name, registered.version)

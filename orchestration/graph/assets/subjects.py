@@ -173,7 +173,9 @@ def fed(subjects: "pl.DataFrame", bound: BoundLoop, warehouse: Warehouse, turn: 
 
 def nobody(warehouse: Warehouse, loop: Loop, turn: str) -> str:
     """Why a turn has no subject, with the remedy."""
-    landed = warehouse.read("select count(*) from flywheel.landed_subjects where loop = $loop", {"loop": loop.name}).item()
+    landed = warehouse.read(
+        "select count(*) from flywheel.landed_subjects where loop = $loop", {"loop": loop.name}
+    ).item()
     what = (
         f"None of the landed subjects of {loop.name} is alive in turn {turn}: their days are over or have not come, "
         "or they have got what they were waiting for. Land new ones"

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from orchestration.landing.rules import Slice, Statement
 
 
-
 def needed(table: str, scope: str, owner: str, key: str) -> list[Slice]:
     """What the statements read of the warehouse; of other owners only the last row that landed."""
     return [

@@ -80,6 +80,11 @@ class Context:
 class ChoicePolicy(Protocol):
     """What chooses an option for a context. A value: never changed, only replaced."""
 
+    @property
+    def exploration(self) -> float:
+        """Share of choices made evenly, so that every option stays possible."""
+        ...
+
     def probabilities(self, context: Context) -> Mapping[str, float]:
         """Probability of each option offered, keyed by option_id: all above zero, summing to 1."""
         ...

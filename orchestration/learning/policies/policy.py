@@ -5,7 +5,7 @@ Not here: fitting any part (recipe_policy, reward_model, exemplars) and keeping 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 from orchestration.learning.policies.choice import ChoicePolicy
@@ -59,14 +59,27 @@ class Policy:
         )
 
 
-_KINDS: Mapping[str, type] = {"contextual": ContextualPolicy, "prices": PricePolicy}
+def recipes_of(policy: Policy) -> RecipePolicy:
+    """The beliefs about recipes that a policy chooses by. Raises TypeError where it chooses something else."""
+    if not isinstance(policy.choice, RecipePolicy):
+        raise TypeError(
+            f"A {type(policy.choice).__name__} knows nothing of recipes: traffic is shared by those that do."
+        )
+    return policy.choice
+
+
+_READ: Mapping[str, Callable[[str], ChoicePolicy]] = {
+    "contextual": ContextualPolicy.from_json,
+    "prices": PricePolicy.from_json,
+}
 
 
 def _choice(text: str, kind: str | None) -> ChoicePolicy:
     """What chooses, as its kind is read; beliefs about recipes name none."""
-    if kind is not None and kind not in _KINDS:
+    if kind is None:
+        return RecipePolicy.from_json(text)
+    if kind not in _READ:
         raise ValueError(
-            f"A policy of kind {kind!r} is not known here; known are {sorted(_KINDS)}: update this program."
+            f"A policy of kind {kind!r} is not known here; known are {sorted(_READ)}: update this program."
         )
-    read = RecipePolicy.from_json if kind is None else _KINDS[kind].from_json
-    return read(text)
+    return _READ[kind](text)

@@ -13,13 +13,15 @@ standard deviation, which keeps a spread off zero when few rows speak about it a
 Source: Searle, Casella and McCulloch (1992), chapter 6 (restricted likelihood); Chung et al. (2013) for the density.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
-from typing import Any
 
 import numpy as np
 
 from orchestration.learning.texts.log_rates import Within, within_subjects
+
+Equations = Callable[[float], tuple[np.ndarray, np.ndarray, float]]
 
 GENERAL_SD = 1.0  # of the general lift: so wide that the evidence alone places it
 _RATE = 5.0  # of the Gamma(2, rate) density: mode 0.2 on the log scale, which published text effects surround
@@ -147,7 +149,7 @@ def estimate_effects(
         # A gradient asks for neighbours in three directions, and only one of them changes the weights.
         equations = lru_cache(maxsize=2)(partial(design.normal_equations, data))
 
-        def loss(logs: np.ndarray, equations: Any = equations) -> float:
+        def loss(logs: np.ndarray, equations: Equations = equations) -> float:
             recipe_sd, category_sd, text_sd = np.exp(logs)
             solved = _solve(*equations(float(text_sd**2)), recipe_sd, category_sd)
             density = float((logs - _RATE * np.exp(logs)).sum())

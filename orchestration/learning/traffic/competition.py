@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from orchestration.learning.policies.policy import Policy
+from orchestration.learning.policies.policy import Policy, recipes_of
 from orchestration.learning.policies.training import predictions
 from orchestration.learning.texts.text_features import text_features
 from orchestration.learning.traffic.allocation import Allocation, Posterior, allocate_all, posterior
@@ -43,7 +43,7 @@ def allocated(
         rows["category"].to_list(),
         rows["recipe_id"].to_list(),
         policy.reward_model.predict(embed(texts), text_features(texts)),
-        policy.choice,
+        recipes_of(policy),
     )
     rows = rows.with_columns(prior=pl.Series(policy.variant_prior.mean(guesses)))
     grid = _Grid.of(rows)
