@@ -11,6 +11,7 @@ from pathlib import Path
 import dagster as dg
 
 from orchestration.loops.declaration import Loop
+from orchestration.tables import TABLES
 from orchestration.warehouse.gates import Finding, judged
 from orchestration.warehouse.protocol import Warehouse
 from orchestration.warehouse.suites import FOLDER, Expectation, Suite, read_suites
@@ -20,7 +21,8 @@ def build_checks(
     loops: Sequence[Loop], partitions: dg.PartitionsDefinition, folder: Path = FOLDER
 ) -> list[dg.AssetChecksDefinition]:
     """Every suite in `folder` as checks of its asset, for every loop that it names."""
-    return [_gate(suite, partitions) for suite in read_suites([loop.name for loop in loops], folder)]
+    kept = {loop.name: [TABLES[table].qualified for table in loop.delivery.outputs.values()] for loop in loops}
+    return [_gate(suite, partitions) for suite in read_suites([loop.name for loop in loops], folder, kept)]
 
 
 def _gate(suite: Suite, partitions: dg.PartitionsDefinition) -> dg.AssetChecksDefinition:

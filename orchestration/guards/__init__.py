@@ -14,9 +14,10 @@ from orchestration.guards.language import in_language
 from orchestration.guards.length import words
 from orchestration.guards.personal_data import no_personal_data
 from orchestration.guards.profanity import no_profanity
+from orchestration.guards.rule import rule
 from orchestration.guards.similarity import distinct
 from orchestration.guards.topic import on_topic
-from orchestration.guards.verdict import Decision, Draft, Guard, Verdict
+from orchestration.guards.verdict import Decision, Draft, Guard, Verdict, on
 
 __all__ = [
     "Decision",
@@ -29,9 +30,11 @@ __all__ = [
     "judge",
     "no_personal_data",
     "no_profanity",
+    "on",
     "on_brand",
     "on_topic",
     "read_brand",
+    "rule",
     "tone",
     "well_formed",
     "words",

@@ -4,8 +4,9 @@ Here: the draft, the verdict, and the protocol that every guard follows.
 Not here: any one guard (its own module) and who decides after a verdict (graph.assets.reviews).
 """
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 Decision = Literal["pass", "flag", "block"]
@@ -44,3 +45,26 @@ class Guard(Protocol):
     def name(self) -> str: ...
 
     def __call__(self, draft: Draft) -> Verdict: ...
+
+
+@dataclass(frozen=True)
+class Addressed:
+    """A guard that judges one field of the answer instead of all that is shown."""
+
+    field: str
+    guard: Guard
+
+    @property
+    def name(self) -> str:
+        return f"{self.guard.name}_{self.field}"
+
+    def __call__(self, draft: Draft) -> Verdict:
+        """Raises KeyError when the answer has no such field."""
+        value = draft.answer[self.field]
+        verdict = self.guard(replace(draft, text=value if isinstance(value, str) else json.dumps(value)))
+        return replace(verdict, guard=self.name)
+
+
+def on(field: str, guard: Guard) -> Addressed:
+    """`guard`, addressed to `field`: a subject line and a body have different limits."""
+    return Addressed(field, guard)

@@ -153,7 +153,7 @@ class Loop:
     delivery: Delivery
     outcomes: tuple[Outcome, ...]
     reward: Reward
-    guards: tuple[Guard, ...] = ()
+    guards: tuple[Guard, ...]
     review: ByRisk = ByRisk()
     guardrails: tuple[Guardrail, ...] = ()
     costs: tuple[CostLimit, ...] = ()
@@ -179,6 +179,10 @@ class Loop:
                 f"Loop {self.name!r} generates nothing: no step fills a field, and none is left to a model."
             )
         shown_fields(self.answer)
+        if not self.guards:
+            raise ValueError(
+                f"Loop {self.name!r} names no guard: nothing goes out that nothing has judged. `rule` makes one."
+            )
         if len({guard.name for guard in self.guards}) < len(self.guards):
             raise ValueError(f"Loop {self.name!r} names a guard twice.")
         if any(feed.source == self.name for feed in self.feeds):

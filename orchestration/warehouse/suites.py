@@ -17,7 +17,7 @@ A suite file holds:
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -26,6 +26,10 @@ from typing import Any, Literal, get_args
 
 Severity = Literal["critical", "warning", "info"]
 On = Literal["profile", "rows"]
+
+Kept = Mapping[str, Collection[str]]
+DELIVERED = ("flywheel.releases", "flywheel.decisions", "flywheel.results")
+"""Tables that one way of delivery keeps and another does not."""
 
 FOLDER = Path(__file__).resolve().parents[2] / "expectations"
 _KEYS = {"name", "asset", "table", "relation", "where", "partitioned", "each", "profile", "statistics", "expectations"}
@@ -85,22 +89,23 @@ class Suite:
         return tuple(expectation for expectation in self.expectations if expectation.on == what)
 
 
-def read_suites(loops: Sequence[str], folder: Path = FOLDER) -> list[Suite]:
+def read_suites(loops: Sequence[str], folder: Path = FOLDER, kept: Kept | None = None) -> list[Suite]:
     """Every suite in a folder, for every loop and value of its placeholders.
 
+    `kept` names the tables that each loop's way of delivery keeps: a suite of such a table is for loops that keep it.
     Raises ValueError naming the file, what is wrong and what is needed; FileNotFoundError when there is no suite.
     """
     files = sorted(folder.glob("*.json"))
     if not files:
         raise FileNotFoundError(f"No suite in {folder}: expectations/*.json belong to the project.")
-    suites = [suite for path in files for suite in _suites(path, loops)]
+    suites = [suite for path in files for suite in _suites(path, loops, kept or {})]
     twice = {suite.identity for suite in suites if sum(other.identity == suite.identity for other in suites) > 1}
     if twice:
         raise ValueError(f"Suites share a name: {sorted(twice)}. Rename one.")
     return suites
 
 
-def _suites(path: Path, loops: Sequence[str]) -> Iterator[Suite]:
+def _suites(path: Path, loops: Sequence[str], kept: Kept) -> Iterator[Suite]:
     try:
         page = json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as fault:
@@ -116,6 +121,8 @@ def _suites(path: Path, loops: Sequence[str]) -> Iterator[Suite]:
         raise ValueError(f"{path.name} names an expectation twice: {sorted({n for n in names if names.count(n) > 1})}.")
     values = {"loop": list(loops), **page.get("each", {})}
     values["loop"] = [loop for loop in values["loop"] if loop in loops]  # a suite for a loop that does not turn here
+    if page["table"] in DELIVERED:
+        values["loop"] = [loop for loop in values["loop"] if page["table"] in kept.get(loop, DELIVERED)]
     places = [place for _, place, _, _ in Formatter().parse(page["asset"]) if place]
     if unfilled := set(places) - set(values):
         raise ValueError(f"{path.name}: nothing fills {sorted(unfilled)} of its asset; add them to `each`.")
