@@ -134,8 +134,12 @@ class KeptOpenEventLog(SqliteEventLogStorage):
             laying.dispose()  # the last one to close a file writes its journal back
             own.replace(empty)
         shutil.copyfile(empty, own)
-        with suppress(FileExistsError):  # another process has laid it
-            os.link(own, path)
+        try:
+            os.link(own, path)  # all of it at once, and only if no other process was quicker
+        except FileExistsError:
+            pass
+        except OSError:  # a disk without links
+            self._initdb(engine)
         own.unlink()
 
     def _engine(self, shard: str) -> "Engine":
