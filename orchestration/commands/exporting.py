@@ -22,8 +22,8 @@ from orchestration.learning.texts.fine_tuning import (
 from orchestration.warehouse.protocol import Warehouse
 
 WRITTEN = """
-    select r.variant_id, any_value(r.subject_id) as subject_id, any_value(r.text) as text,
-           any_value(b.messages) as messages, any_value(c.text) as as_written,
+    select r.variant_id, min(r.subject_id) as subject_id, min(r.text) as text,
+           min(b.messages) as messages, min(c.text) as as_written,
            bool_or(v.decision = 'edit') as edited
     from flywheel.releases as r
     join flywheel.candidates as c on c.loop = r.loop and c.candidate_id = r.candidate_id

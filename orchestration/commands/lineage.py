@@ -11,6 +11,15 @@ from typing import Any
 
 from orchestration.warehouse.protocol import Warehouse
 
+BEARING = {
+    "exposure": "select * from flywheel.exposures where exposure_id = $known order by all limit 1",
+    "variant": "select * from flywheel.releases where variant_id = $known order by all limit 1",
+    "release": "select * from flywheel.releases where release_id = $known order by all limit 1",
+    "candidate": "select * from flywheel.candidates where candidate_id = $known order by all limit 1",
+    "brief": "select * from flywheel.briefs where brief_id = $known order by all limit 1",
+}
+"""The first row that bears an identity, by what bears it."""
+
 
 class UnknownIdentityError(LookupError):
     """No row of the warehouse bears this identity."""
@@ -39,17 +48,14 @@ def trace(warehouse: Warehouse, identity: str) -> Trace:
         if len(rest) >= 2:
             return _kpi(warehouse, head, *rest)
     finders: Mapping[str, Callable[[Warehouse, Mapping[str, Any]], Trace]] = {
-        "exposures.exposure_id": _exposure,
-        "releases.variant_id": _variant,
-        "releases.release_id": _release,
-        "candidates.candidate_id": _candidate,
-        "briefs.brief_id": _brief,
+        "exposure": _exposure,
+        "variant": _variant,
+        "release": _release,
+        "candidate": _candidate,
+        "brief": _brief,
     }
-    for place, found in finders.items():
-        table, column = place.split(".")
-        rows = _rows(
-            warehouse, f"select * from flywheel.{table} where {column} = $known order by turn limit 1", known=identity
-        )
+    for what, found in finders.items():
+        rows = _rows(warehouse, BEARING[what], known=identity)
         if rows:
             return found(warehouse, rows[0])
     raise UnknownIdentityError(
@@ -98,7 +104,7 @@ def _variant(warehouse: Warehouse, row: Mapping[str, Any]) -> Trace:
         },
     )
     if first["candidate_id"]:
-        chain.behind.append(_candidate(warehouse, _by(warehouse, "candidates", "candidate_id", first["candidate_id"])))
+        chain.behind.append(_candidate(warehouse, _one(warehouse, BEARING["candidate"], known=first["candidate_id"])))
     else:
         chain.behind.append(_subject(warehouse, first))
     chain.behind.append(_policy(warehouse, first["loop"], first["policy_version"], "allocated by "))
@@ -148,7 +154,7 @@ def _candidate(warehouse: Warehouse, row: Mapping[str, Any]) -> Trace:
         )
         for c in call
     ]
-    behind.append(_brief(warehouse, _by(warehouse, "briefs", "brief_id", row["brief_id"])))
+    behind.append(_brief(warehouse, _one(warehouse, BEARING["brief"], known=row["brief_id"])))
     return Trace(f"candidate {row['candidate_id']}", _some(row, "turn", "status", "text", "error"), behind)
 
 
@@ -298,10 +304,6 @@ def _file(warehouse: Warehouse, file_hash: str) -> Trace:
     return Trace(
         f"landed file {landed[0]['name']}", _some(landed[0], "rows_read", "accepted", "ingested_at", "file_hash")
     )
-
-
-def _by(warehouse: Warehouse, table: str, column: str, value: str) -> dict[str, Any]:
-    return _one(warehouse, f"select * from flywheel.{table} where {column} = $known order by turn limit 1", known=value)
 
 
 def _one(warehouse: Warehouse, sql: str, **parameters: Any) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def translated(sql: str) -> Translated:
 
 def _name(placeholder: "exp.Expr", sql: str) -> str:
     name = placeholder.name
-    if not name or name.isdigit():
+    if not name.isidentifier():
         raise UntranslatableError(f"Name the parameters, as in `$turn`, in: {' '.join(sql.split())}")
     return name
 

@@ -89,6 +89,7 @@ class Address:
                 cursor_factory=psycopg.RawCursor,
                 options=f"{parts.get('options', '')} {settings}".strip(),
                 application_name="flywheel",
+                client_encoding="utf8",
             )
         except psycopg.Error as error:
             why = " ".join(str(error).split())
