@@ -68,7 +68,8 @@ OF_REPLAY = ('{"sample_ratio_p":"0.5","variants":"[\\"a\\"]"}', '{"sample_ratio_
 """Facts of logged tests, which must be JSON; those of others must be said to be none."""
 PREFIXES = {
     "subject_id": "s", "unit_id": "u", "variant_id": "v", "release_id": "r", "candidate_id": "c", "call_id": "l",
-    "exposure_id": "e", "event_id": "e", "outcome_id": "o", "file_hash": "f", "brief_id": "b", "recipe_id": "recipe", "decision_id": "d",
+    "exposure_id": "e", "event_id": "e", "outcome_id": "o", "file_hash": "f", "brief_id": "b", "recipe_id": "recipe",
+    "decision_id": "d",
     "stratum": "s", "review_id": "w", "segment": "g",
 }  # fmt: skip
 KEYS = (

@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from orchestration.delivery import SharedTraffic
 from orchestration.generation import Shown, written
@@ -21,7 +21,9 @@ from orchestration.landing.pseudonyms import Pseudonyms
 from orchestration.loops.declaration import Loop, Outcome, Reward, Subjects, days
 from orchestration.loops.recipes import Recipes
 from orchestration.settings import Settings
-from orchestration.warehouse.duckdb_file import DuckDBWarehouse
+from orchestration.tables import TABLES
+from orchestration.warehouse.engines import open_warehouse
+from orchestration.warehouse.protocol import Warehouse
 
 FIRST, SECOND, THIRD = "2026-01-05", "2026-01-12", "2026-01-19"
 NOW = datetime(2026, 1, 26, 12)
@@ -60,14 +62,20 @@ class Shop:
 
     home: Path
     now: datetime = NOW
+    url: SecretStr | None = None
 
     @property
     def settings(self) -> Settings:
-        return Settings(home=self.home, first_turn=date.fromisoformat(FIRST), pseudonym_key="a key for tests only")
+        return Settings(
+            home=self.home,
+            first_turn=date.fromisoformat(FIRST),
+            pseudonym_key="a key for tests only",
+            warehouse=self.url,
+        )
 
     @property
-    def warehouse(self) -> DuckDBWarehouse:
-        return DuckDBWarehouse(self.settings.warehouse_path)
+    def warehouse(self) -> Warehouse:
+        return open_warehouse(self.settings)
 
     @property
     def landing(self) -> Landing:
@@ -82,16 +90,24 @@ class Shop:
 
     def release(self, *turns: str, subjects: int = SUBJECTS) -> "Shop":
         """Put `VARIANTS` variants of every subject in force in each of `turns`."""
-        with self.warehouse.connect() as connection:
-            for turn in turns:
-                connection.execute(
-                    """
-                    insert into flywheel.releases by name
-                    select $turn::date as turn, 'content' as loop, 'r' || s as release_id, 's' || s as subject_id,
-                        's' || s || '-v' || v as variant_id, v = 0 as is_control, 0.25 as share, 0.1 as holdout
-                    from range($subjects) as a(s), range($variants) as b(v)""",
-                    {"turn": turn, "subjects": subjects, "variants": VARIANTS},
-                )
+        table = TABLES["releases"]
+        rows = [
+            {
+                **dict.fromkeys(table.columns),
+                "turn": date.fromisoformat(turn),
+                "loop": "content",
+                "release_id": f"r{subject}",
+                "subject_id": f"s{subject}",
+                "variant_id": f"s{subject}-v{variant}",
+                "is_control": variant == 0,
+                "share": 1 / VARIANTS,
+                "holdout": 0.1,
+            }
+            for turn in turns
+            for subject in range(subjects)
+            for variant in range(VARIANTS)
+        ]
+        self.warehouse.append(table, table.frame(rows))
         return self
 
 
