@@ -1,10 +1,11 @@
-# Everything sets itself up: a virtual environment, pinned packages, the local model, the browser
-# that tests drive, what contains trials.
+# Everything sets itself up: a virtual environment, pinned packages, the local model, the browser and the database that
+# tests drive, what contains trials.
 PYTHON ?= python3.11
 BIN := .venv/bin
 READY := .venv/.ready
 BROWSER := .venv/.browser
 CONTAINMENT := .venv/.containment
+DATABASE := .venv/.database
 home ?= $(or $(FLYWHEEL_HOME),var/demo)
 only ?=
 workers ?= 2
@@ -23,7 +24,7 @@ help: ## this list
 demo: $(READY) ## four turns on a real catalogue, with a real model and a simulated audience
 	$(BIN)/flywheel demo
 
-test: $(READY) $(BROWSER) $(CONTAINMENT) ## all tests
+test: $(READY) $(BROWSER) $(CONTAINMENT) $(DATABASE) ## all tests
 	$(BIN)/python -m pytest -n $(workers) --dist loadfile
 
 up: $(READY) ## the Dagster UI, its daemon and the MLflow UI on 127.0.0.1; Ctrl-C ends all
@@ -61,6 +62,13 @@ $(CONTAINMENT): $(READY)
 	@command -v bwrap >/dev/null || \
 		(apt-get update -q && apt-get install -y -q --no-install-recommends bubblewrap) || \
 		(echo "Install bubblewrap: trials of programs are contained by it." && false)
+	@touch $@
+
+# Tests start a server of their own; of an installed one only the programs are needed.
+$(DATABASE): $(READY)
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || \
+		(apt-get update -q && apt-get install -y -q --no-install-recommends postgresql) || \
+		echo "No Postgres server here: its tests are skipped."
 	@touch $@
 
 pins: ## renew requirements.txt from pyproject.toml
