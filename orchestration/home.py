@@ -56,8 +56,10 @@ KEPT = ("responses.sqlite", "responses.sqlite-wal", "responses.sqlite-shm")  # a
 def start_over(settings: Settings, purpose: str) -> None:
     """Empty a home that serves `purpose` and nothing else, such as a demonstration; answers that were paid for stay.
 
-    Raises ValueError when the home holds anything else.
+    Raises ValueError when the home holds anything else, or rows are kept outside it: a database is never emptied.
     """
+    if settings.warehouse is not None:
+        raise ValueError(f"A {purpose} starts over in a home of its own: unset FLYWHEEL_WAREHOUSE for it.")
     home = settings.root
     if home.exists() and any(home.iterdir()):
         marker = home / MARKER

@@ -16,7 +16,7 @@ from orchestration.landing.pseudonyms import KEY_FILE
 from orchestration.loops.declaration import Loop
 from orchestration.settings import Settings
 from orchestration.warehouse.engines import open_warehouse
-from orchestration.warehouse.protocol import WarehouseBusyError
+from orchestration.warehouse.protocol import WarehouseBusyError, WarehouseError
 
 State = Literal["ok", "note", "fails"]
 
@@ -131,12 +131,14 @@ def _pseudonyms(settings: Settings) -> Finding:
 
 
 def _warehouse(settings: Settings) -> Finding:
-    if not settings.warehouse_path.exists():
+    if settings.warehouse is None and not settings.warehouse_path.exists():
         return Finding("warehouse", "ok", "not there yet; the first turn makes it")
     try:
         turns = open_warehouse(settings, 2.0).read("select count(distinct turn) from flywheel.releases").item()
     except WarehouseBusyError as error:
         return Finding("warehouse", "note", str(error), "Ask again once that run has ended.")
+    except WarehouseError as error:
+        return Finding("warehouse", "fails", str(error), "Mend FLYWHEEL_WAREHOUSE, or unset it for a file in the home.")
     return Finding("warehouse", "ok", f"{turns} turns released")
 
 
