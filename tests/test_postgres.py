@@ -3,6 +3,7 @@
 Not here: statement by statement (test_warehouse_conformance), and what turns mean (test_turn).
 """
 
+import ast
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,13 +13,15 @@ from urllib.parse import quote
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 
 from orchestration.commands.lineage import leaves, trace
 from orchestration.commands.report import turn_lines
+from orchestration.home import start_over
 from orchestration.settings import Settings
 from orchestration.testing.postgres import PASSWORD, PostgresServer
 from orchestration.warehouse.dbt_project import target_path
+from orchestration.warehouse.duckdb_file import DuckDBWarehouse
 from orchestration.warehouse.engines import open_warehouse
 from orchestration.warehouse.protocol import Warehouse, WarehouseError, WarehouseUnreachableError
 from tests.wheel import FIRST, SECOND, THIRD, Wheel
@@ -199,10 +202,35 @@ def test_what_cannot_be_reached_is_named_without_the_password(
     assert not any(secret in said for secret in (PASSWORD, "wrong secret", "wrong%20secret"))
 
 
-def test_an_address_of_something_else_is_refused_with_the_remedy() -> None:
-    with pytest.raises(ValidationError, match=r"must start with postgresql://; leave it unset") as raised:
-        Settings(warehouse=SecretStr("mysql://user:hidden@host/database"))
-    assert "hidden" not in str(raised.value)
+def test_an_address_of_something_else_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLYWHEEL_WAREHOUSE", "mysql://user:hidden@host/database")
+    warehouse = open_warehouse(Settings())
+    with pytest.raises(WarehouseUnreachableError, match=r"must start with postgresql://; leave it unset") as raised:
+        warehouse.read("select 1 as one")
+    assert "hidden" not in f"{raised.value} {warehouse!r} {Settings()!r}"
+
+
+def test_an_empty_address_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FLYWHEEL_WAREHOUSE", "")
+    assert isinstance(open_warehouse(Settings(home=tmp_path)), DuckDBWarehouse)
+
+
+def test_a_demonstration_refuses_to_start_over_in_a_database(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, warehouse=SecretStr("postgresql://user:hidden@host/database"))
+    with pytest.raises(ValueError, match="unset FLYWHEEL_WAREHOUSE"):
+        start_over(settings, "demonstration")
+
+
+def test_no_room_but_two_knows_duckdb() -> None:
+    rooms = Path(__file__).resolve().parent.parent / "orchestration"
+    knowing = {
+        path.relative_to(rooms).parts[0]
+        for path in rooms.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if (isinstance(node, ast.Import) and any(one.name == "duckdb" for one in node.names))
+        or (isinstance(node, ast.ImportFrom) and node.module == "duckdb")
+    }
+    assert knowing == {"warehouse", "landing"}
 
 
 def test_a_database_that_orders_text_by_a_language_is_refused_with_the_remedy(postgres: PostgresServer) -> None:

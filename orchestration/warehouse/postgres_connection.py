@@ -44,6 +44,10 @@ class Address:
         import psycopg
         from psycopg.conninfo import conninfo_to_dict
 
+        if not self.url.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise WarehouseUnreachableError(
+                "FLYWHEEL_WAREHOUSE must start with postgresql://; leave it unset for a DuckDB file under FLYWHEEL_HOME."
+            )
         try:
             given = {name: str(value) for name, value in conninfo_to_dict(self.url.get_secret_value()).items()}
         except psycopg.Error:
