@@ -46,7 +46,7 @@ class Address:
 
         if not self.url.get_secret_value().startswith(("postgresql://", "postgres://")):
             raise WarehouseUnreachableError(
-                "FLYWHEEL_WAREHOUSE must start with postgresql://; leave it unset for a DuckDB file under FLYWHEEL_HOME."
+                "FLYWHEEL_WAREHOUSE must start with postgresql://; leave it unset for a DuckDB file in the home."
             )
         try:
             given = {name: str(value) for name, value in conninfo_to_dict(self.url.get_secret_value()).items()}
