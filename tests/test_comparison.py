@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orchestration.learning.policies.choice import Context
 from orchestration.learning.policies.recipe_outcomes import fit_outcomes
 from orchestration.learning.proof.comparison import compare, increment, splits
 from orchestration.learning.proof.paired_estimate import Increment, accumulate, looks
@@ -21,9 +22,9 @@ FIRST = date(2026, 1, 5)
 class Table:
     weights: dict[str, float]
 
-    def probabilities(self, category: str, format: str) -> dict[str, float]:
-        assert category in ("c0", "c1", "c2")
-        assert format == "headline"
+    def probabilities(self, context: Context) -> dict[str, float]:
+        assert context.pool in ("c0", "c1", "c2")
+        assert context.format == "headline"
         return self.weights
 
 

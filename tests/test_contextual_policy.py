@@ -8,11 +8,11 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from logged_decisions import decisions_of, picked
 
 from orchestration.learning.policies.choice import Context, Option
 from orchestration.learning.policies.contextual import ContextualPolicy, fit_contextual
 from orchestration.learning.policies.product_model import Products, posterior
+from tests.logged_decisions import decisions_of, picked
 
 NAMES = [f"{offer}-{line}" for offer in ("none", "ten", "free") for line in ("plain", "warm")]
 OPTIONS = tuple(

@@ -69,7 +69,7 @@ def test_an_asset_tells_what_it_is(specs: dict[str, dg.AssetSpec]) -> None:
     assert spec.description.startswith("One row per turn and loop")
     assert spec.metadata["dagster/table_name"] == "marts.momentum"
     columns = {column.name: column for column in spec.metadata["dagster/column_schema"].columns}
-    assert columns["lift"].type == "double"
+    assert columns["lift"].type == "double precision"
     assert columns["lift"].description == "treated_rate / holdout_rate - 1."
 
 

@@ -8,13 +8,13 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from logged_decisions import day, decisions_of, picked
 
 from orchestration.learning.policies.contextual import ContextualPolicy, fit_contextual
 from orchestration.learning.proof.decision_comparison import increment_of_decisions
 from orchestration.learning.proof.decision_ratio import choice_ratio_p_value, sample_ratio_of_decisions
 from orchestration.learning.proof.off_policy import Estimate, NotEnoughOverlap, evaluate
 from orchestration.learning.proof.paired_estimate import accumulate, looks
+from tests.logged_decisions import day, decisions_of, picked
 
 NAMES = ["o0", "o1", "o2", "o3"]
 RATES = np.array([0.10, 0.16, 0.10, 0.06])

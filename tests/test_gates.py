@@ -15,6 +15,7 @@ import yaml
 from orchestration.assignment import chosen, in_holdout, point, subject_salt
 from orchestration.generation.calls import STATUSES
 from orchestration.graph.checks import build_checks
+from orchestration.loops.content import declare as content
 from orchestration.settings import Settings
 from orchestration.tables import TABLES
 from orchestration.turns import turn_partitions
@@ -335,12 +336,6 @@ def test_a_suite_of_the_wrong_form_is_refused_with_the_file_and_the_fault(tmp_pa
 # --- in Dagster ------------------------------------------------------------------------------------------------------
 
 
-class Named:
-    """All that checks need to know of a loop."""
-
-    name = "content"
-
-
 def turned(warehouse: DuckDBWarehouse, folder: Path) -> dg.ExecuteInProcessResult:
     """One run over subjects, their gate, and what comes after."""
     partitions = turn_partitions(Settings(_env_file=None))
@@ -353,7 +348,7 @@ def turned(warehouse: DuckDBWarehouse, folder: Path) -> dg.ExecuteInProcessResul
 
     defs = dg.Definitions(
         assets=[subjects, briefs],
-        asset_checks=build_checks([Named()], partitions, folder),  # type: ignore[list-item]
+        asset_checks=build_checks([content()], partitions, folder),  # type: ignore[list-item]
         resources={"warehouse": warehouse},
         jobs=[dg.define_asset_job("all_of_it", dg.AssetSelection.all())],
     )
@@ -398,7 +393,7 @@ def test_a_critical_expectation_that_could_not_run_stops_what_comes_after(wareho
 
 
 def test_every_check_of_the_project_belongs_to_its_asset_and_critical_ones_block():
-    checks = build_checks([Named()], turn_partitions(Settings(_env_file=None)))  # type: ignore[list-item]
+    checks = build_checks([content()], turn_partitions(Settings(_env_file=None)))
     specs = [spec for check in checks for spec in check.check_specs]
     assert len({spec.key for spec in specs}) == len(specs) > 60
     severities = {spec.metadata["severity"]: spec.blocking for spec in specs}

@@ -8,7 +8,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from orchestration.model.language_model import LanguageModel, LanguageModelResource
+from orchestration.model.language_model import LanguageModel, model_resource
+from orchestration.settings import Settings
 from orchestration.testing.asking import KEY, LOOP, TURN, Copy, briefs
 from orchestration.testing.loopback import Loopback
 
@@ -31,7 +32,9 @@ def test_an_asset_gets_the_model_that_the_environment_names(
         monkeypatch.setenv(name, value)
     found: list[str] = []
     with dg.instance_for_test() as instance:
-        assert dg.materialize([asking(found)], resources={"model": LanguageModelResource()}, instance=instance).success
+        assert dg.materialize(
+            [asking(found)], resources={"model": model_resource(Settings())}, instance=instance
+        ).success
         stored = json.dumps([str(entry) for entry in instance.all_logs(instance.get_runs()[0].run_id)])
     assert found == ["ok"] * 4
     assert KEY not in stored
@@ -44,7 +47,7 @@ def test_a_test_puts_a_model_of_its_own_in_its_place(settings) -> None:
 
 
 def test_neither_key_nor_address_is_part_of_dagsters_configuration() -> None:
-    assert LanguageModelResource.to_config_schema().as_field().config_type.fields == {}
+    assert model_resource(Settings()).config_schema.as_field().config_type.given_name == "Any"
 
 
 def test_importing_it_loads_nothing_heavy() -> None:

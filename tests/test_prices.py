@@ -7,10 +7,10 @@ import polars as pl
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from logged_decisions import decisions_of, picked
 
 from orchestration.learning.policies.choice import Context, Option
 from orchestration.learning.policies.prices import PriceBounds, PricePolicy, fit_prices
+from tests.logged_decisions import decisions_of, picked
 
 BOUNDS = PriceBounds(floor=5.0, ceiling=20.0, moves_at_most=0.10)
 cents = st.integers(50, 5000).map(lambda number: number / 100)

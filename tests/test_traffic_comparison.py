@@ -10,8 +10,8 @@ from orchestration.learning.policies.recipe_policy import initial_policy
 from orchestration.learning.policies.variant_prior import VariantPrior
 from orchestration.learning.texts.reward_model import RewardModel
 from orchestration.learning.texts.text_features import FEATURE_NAMES, text_features
+from orchestration.learning.traffic.allocation import Allocation
 from orchestration.learning.traffic.traffic_comparison import fresh_subjects, increment_of_traffic
-from orchestration.loops.declaration import Allocation
 
 BEFORE, TODAY = date(2024, 1, 1), date(2024, 1, 8)
 ALLOCATION = Allocation(floor=0.02, control=0.02, holdout=0.05, variants=20, horizon=1)

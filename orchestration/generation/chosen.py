@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestration.generation.pipeline import Alternative, Find, Generation, Passage, Subject
-from orchestration.learning.policies.prices import IN_FORCE, PriceBounds
+from orchestration.learning.policies.price_bounds import IN_FORCE, PriceBounds
 from orchestration.loops.recipes import Recipe, Recipes
 
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from orchestration.generation.answers import AnswerInvalid, canonical, rendered, text_field, validated, without_fields
 from orchestration.generation.calls import Answer, Request
 from orchestration.learning.policies.choice import Option
-from orchestration.learning.policies.prices import PriceBounds
+from orchestration.learning.policies.price_bounds import PriceBounds
 from orchestration.loops.recipes import Example, Recipe, Recipes, as_json
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestration.generation.pipeline import Alternative, Find, Generation, Passage, Subject
-from orchestration.learning.policies.prices import PriceBounds
+from orchestration.learning.policies.price_bounds import PriceBounds
 from orchestration.loops.recipes import Recipe, Recipes
 
 

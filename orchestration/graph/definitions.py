@@ -34,7 +34,7 @@ from orchestration.landing.folder import landing_resource
 from orchestration.landing.outbox import OutboxResource
 from orchestration.loops.declaration import Loop
 from orchestration.loops.found import declared_loops
-from orchestration.model.language_model import LanguageModelResource
+from orchestration.model.language_model import model_resource
 from orchestration.registry.tracking import TrackingResource
 from orchestration.settings import Settings
 from orchestration.trials.resource import TrialsResource
@@ -69,7 +69,7 @@ def flywheel_resources(settings: Settings) -> dict[str, Any]:
         "turn_tables": TurnTables(warehouse),
         "landing": landing_resource(settings, warehouse),
         "outbox": OutboxResource(folder=str(settings.outbox), addressees=str(settings.addressees_path)),
-        "model": LanguageModelResource(),
+        "model": model_resource(settings),
         "trials": TrialsResource(),
         "tracking": TrackingResource(folder=str(settings.root), ui=settings.mlflow_ui),
         "dbt": Dbt(warehouse, settings.warehouse_memory),
@@ -124,6 +124,7 @@ def external_assets(loops: Sequence[Loop], partitions: dg.PartitionsDefinition) 
             handed_over(loop.name),
             description=f"What a turn of {loop.name} has shown, for the next turn of the loops that it feeds.",
             group_name=loop.name,
+            kinds={"table"},
             owners=[loop.owner],
             partitions_def=partitions,
         )

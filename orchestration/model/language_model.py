@@ -26,7 +26,7 @@ from orchestration.model.responses import Paid, Responses
 from orchestration.model.troubles import EndpointRefused, Trouble
 from orchestration.settings import Settings
 
-__all__ = ["STATUSES", "Answer", "Call", "EndpointRefused", "LanguageModel", "LanguageModelResource", "Plan", "Request"]
+__all__ = ["STATUSES", "Answer", "Call", "EndpointRefused", "LanguageModel", "Plan", "Request"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -168,15 +168,13 @@ class LanguageModel:
                 await endpoint.close()
 
 
-class LanguageModelResource(dg.ConfigurableResource):
-    """Gives assets a LanguageModel (`model: dg.ResourceParam[LanguageModel]`), set up by the environment.
+def model_resource(settings: Settings) -> dg.ResourceDefinition:
+    """Gives assets a LanguageModel (`model: dg.ResourceParam[LanguageModel]`) over these settings.
 
-    A test puts a LanguageModel of its own in its place. Settings are read when a run starts, so that neither a key nor
-    an address is part of Dagster's configuration, where it would be stored.
+    A test puts a LanguageModel of its own in its place. It is made when a run starts, so that settings that cannot be
+    meant stop that run and not the UI; it takes no configuration, in which Dagster would store a key or an address.
     """
-
-    def create_resource(self, context: dg.InitResourceContext) -> LanguageModel:  # noqa: ARG002
-        return LanguageModel(Settings())
+    return dg.ResourceDefinition(lambda _: LanguageModel(settings), description="The language model of this home.")
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, SecretStr
 
 from orchestration.delivery import SharedTraffic
 from orchestration.generation import Shown, written
+from orchestration.guards import well_formed
 from orchestration.landing.folder import Landing
 from orchestration.landing.pseudonyms import Pseudonyms
 from orchestration.loops.declaration import Loop, Outcome, Reward, Subjects, days
@@ -52,6 +53,7 @@ LOOP = Loop(
     delivery=SharedTraffic(unit="visitor", holdout=0.10),
     outcomes=(Outcome("click", within=days(1)), Outcome("purchase", within=days(7), has_value=True)),
     reward=Reward("click"),
+    guards=(well_formed(),),
 )
 LOOPS = {LOOP.name: LOOP}
 

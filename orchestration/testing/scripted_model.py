@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel
 
@@ -24,7 +24,7 @@ class ScriptedModel:
 
     script: Script
     name: str = "scripted"
-    capabilities = MappingProxyType({})
+    capabilities: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
     def answer_all(
         self,
