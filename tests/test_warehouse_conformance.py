@@ -40,7 +40,7 @@ GIVEN: Mapping[str, Any] = {
     "since": "2026-01-01T00:00:00", "first": "2026-01-05", "limit": 7, "rows": 5, "folds": 5, "kind": "events",
     "turns": ["2026-01-05", "2026-01-12"], "starts": "opens", "ends": "closes", "known": "s1", "subject_id": "s1",
     "unit_id": "u1", "variant_id": "v1", "release_id": "r1", "candidate_id": "c1", "call_id": "l1", "exposure_id": "e1",
-    "event_id": "e1", "file_hash": "f1", "occurred_at": datetime(2026, 1, 5),
+    "event_id": "e1", "single": True, "corpus": "corpus 1", "file_hash": "f1", "occurred_at": datetime(2026, 1, 5),
 }  # fmt: skip
 """A value for every parameter by its name; a statement with another one needs it here."""
 POOLS: Mapping[str, tuple[Any, ...]] = {
@@ -298,6 +298,7 @@ def test_what_the_engine_refuses_is_one_error_on_both(engines: tuple[Warehouse, 
         ("select * from flywheel.events where turn = ?", "Name the parameters"),
         ("select try_cast(text as integer) from flywheel.releases", "only try to read dates"),
         ("select json_extract_string(facts, '$.a.b') from flywheel.subjects", "Only a field of the outermost object"),
+        ("select * exclude (a) from (select 1 as a, 2 as b)", "only of a declared table alone"),
         ("select * from flywheel.events qualify row_number() over (order by turn) = 1", "Name the columns"),
     ],
 )

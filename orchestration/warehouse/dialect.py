@@ -13,6 +13,7 @@ from functools import lru_cache
 from itertools import count
 from typing import TYPE_CHECKING
 
+from orchestration.tables import SCHEMA, TABLES
 from orchestration.warehouse.protocol import StatementError
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ def translated(sql: str) -> Translated:
         names = list(dict.fromkeys(_name(found, sql) for found in tree.find_all(exp.Placeholder)))
         for placeholder in list(tree.find_all(exp.Placeholder)):
             placeholder.replace(exp.Parameter(this=exp.Literal.number(names.index(_name(placeholder, sql)) + 1)))
+        for select in tree.find_all(exp.Select):
+            _star_but_some(select)
         for node in reversed(list(tree.walk())):  # from the leaves up: a rule finds its parts said already
             said = _said_otherwise(node)
             if said is not node:
@@ -173,6 +176,23 @@ def _function(node: "exp.Expr") -> "exp.Expr":
         case "isnan" | "list_transform" | "regexp_matches" | "strftime" | "epoch_us" as name:
             raise UntranslatableError(f"{name} has no counterpart in Postgres.")
     return exp.Anonymous(this=node.this, expressions=arguments)
+
+
+def _star_but_some(select: "exp.Select") -> None:
+    """`* exclude (...)` of one declared table, by the names of its other columns."""
+    from sqlglot import exp
+
+    for star in select.expressions:
+        left_out = {column.name for column in star.args.get("except_") or ()} if isinstance(star, exp.Star) else set()
+        if not left_out:
+            continue
+        source = select.args["from_"].this
+        declared = TABLES.get(source.name) if isinstance(source, exp.Table) and source.db == SCHEMA else None
+        if declared is None or select.args.get("joins"):
+            raise UntranslatableError(f"Name the columns: only of a declared table alone can some be left out: {star}")
+        named = [exp.column(name) for name in declared.columns if name not in left_out]
+        place = select.expressions.index(star)
+        select.set("expressions", [*select.expressions[:place], *named, *select.expressions[place + 1 :]])
 
 
 def _group_by_all(tree: "exp.Expr") -> None:
