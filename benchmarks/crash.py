@@ -31,13 +31,13 @@ from benchmarks.report import FOLDER, Row, measured, write
 from orchestration.graph.driver import Flywheel
 from orchestration.settings import Settings
 from orchestration.testing.loopback import Behaviour, Loopback, serve
+from orchestration.testing.shop import copywriter
 from orchestration.turns import Turn
 from orchestration.warehouse.engines import open_warehouse
 from orchestration.warehouse.protocol import Query, Warehouse
 from orchestration.warehouse.turn_tables import TurnTables, table_of
 from orchestration.worlds.simulated.catalogue import land_catalogue
 from orchestration.worlds.simulated.sandbox import Sandbox
-from tests.wheel import copywriter
 
 if TYPE_CHECKING:
     import polars as pl

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestration.commands.review import review
-from orchestration.commands.terminal import console, open_landing, open_warehouse, plain_errors
+from orchestration.commands.terminal import console, only_loop, open_landing, open_warehouse, plain_errors
 from orchestration.settings import Settings
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def rollback(
 @app.command()
 def export(
     kind: Annotated[str, typer.Argument(help="sft (winners and edits) or dpo (preference pairs).")],
-    loop: Annotated[str, typer.Option(help="Loop.")] = "content",
+    loop: Annotated[str | None, typer.Option(help="Loop; may be left out where one loop turns.")] = None,
     folder: Annotated[str, typer.Option(help="Folder to write to.")] = "exports",
 ) -> None:
     """Write a fine-tuning set as chat-format JSONL; every line is checked first."""
@@ -201,7 +201,7 @@ def export(
     with plain_errors():
         if kind not in ("sft", "dpo"):
             raise ValueError(f"{kind!r} is no kind of set: sft or dpo.")
-        made = write(open_warehouse(), loop, kind, Path(folder))  # type: ignore[arg-type]
+        made = write(open_warehouse(), loop or only_loop(), kind, Path(folder))  # type: ignore[arg-type]
     note = "" if made.enough else " The endpoint takes no fewer than 10."
     audience = " A simulated audience chose them." if made.simulated else ""
     typer.echo(f"{made.lines} lines in {made.path}.{audience}{note}")

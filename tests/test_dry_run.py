@@ -7,7 +7,7 @@ import pytest
 from orchestration.commands.dry_run import planned_calls
 from orchestration.loops.found import declared_loops
 from orchestration.loops.replay import declare as replay_loop
-from tests.wheel import FIRST, Wheel
+from orchestration.testing.shop import FIRST, Wheel
 
 
 def test_a_dry_run_counts_the_calls_and_leaves_everything_as_it_was(tmp_path: Path) -> None:

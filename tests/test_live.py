@@ -23,8 +23,8 @@ from orchestration.graph.driver import Flywheel
 from orchestration.model.language_model import LanguageModel
 from orchestration.settings import Settings
 from orchestration.testing.loopback import Behaviour, Loopback, serve
+from orchestration.testing.shop import Wheel, copywriter
 from orchestration.turns import Turn
-from tests.wheel import Wheel, copywriter
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE_S = 240

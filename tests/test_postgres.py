@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import polars as pl
 import pytest
+from tests.wheel_process import killed, turning
 from polars.testing import assert_frame_equal
 from pydantic import SecretStr
 
@@ -20,12 +21,11 @@ from orchestration.commands.report import turn_lines
 from orchestration.home import start_over
 from orchestration.settings import Settings
 from orchestration.testing.postgres import PASSWORD, PostgresServer
+from orchestration.testing.shop import FIRST, SECOND, THIRD, Wheel
 from orchestration.warehouse.dbt_project import target_path
 from orchestration.warehouse.duckdb_file import DuckDBWarehouse
 from orchestration.warehouse.engines import open_warehouse
 from orchestration.warehouse.protocol import Warehouse, WarehouseError, WarehouseUnreachableError
-from tests.wheel import FIRST, SECOND, THIRD, Wheel
-from tests.wheel_process import killed, turning
 
 pytestmark = pytest.mark.timeout(300)
 

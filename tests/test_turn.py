@@ -12,7 +12,7 @@ from orchestration.graph.driver import TurnFailedError
 from orchestration.model.language_model import LanguageModel
 from orchestration.settings import Settings
 from orchestration.testing.loopback import Behaviour, serve
-from tests.wheel import FIRST, SECOND, Wheel, copywriter
+from orchestration.testing.shop import FIRST, SECOND, Wheel, copywriter
 
 
 @pytest.fixture(scope="module")

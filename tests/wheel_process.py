@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from tests.wheel import Wheel
+from orchestration.testing.shop import Wheel
 
 ROOT = Path(__file__).resolve().parent.parent
 REACHED = "reached"

@@ -15,7 +15,7 @@ from orchestration.home import start_over
 from orchestration.settings import Settings
 from orchestration.turns import Turn
 from orchestration.warehouse.engines import open_warehouse
-from orchestration.worlds.simulated.catalogue import land_catalogue
+from orchestration.worlds.simulated.catalogue import LOOP, land_catalogue
 from orchestration.worlds.simulated.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ def run_demo(settings: Settings, console: "Console", *, turns: int, products: in
     """
     started = time.monotonic()
     start_over(settings, "demonstration")
-    loop = "content"
     sandbox = Sandbox(seed=settings.seed, exposures_per_turn=exposures)
     catalogue = land_catalogue(settings.landing, products)
     console.print(
@@ -44,7 +43,7 @@ def run_demo(settings: Settings, console: "Console", *, turns: int, products: in
         console.rule(f"turn {number} of {turns}: {turn.key}")
         console.print("[bold]produce[/]: brief the model, judge, release")
         wheel.produce(turn.key)
-        played = sandbox.play(settings.outbox / loop / f"{turn.key}.ndjson", settings.landing, turn)
+        played = sandbox.play(settings.outbox / LOOP / f"{turn.key}.ndjson", settings.landing, turn)
         console.print(f"[bold]world[/]: {played.exposures:,} exposures of a [yellow]simulated[/] audience")
         console.print("[bold]learn[/]: ingest, count, retrain, decide")
         wheel.learn(turn.key)

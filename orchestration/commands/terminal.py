@@ -54,3 +54,14 @@ def plain_errors() -> Iterator[None]:
     except (TurnFailedError, WarehouseError, ValueError, LookupError, FileNotFoundError) as error:
         typer.secho(str(error), fg="red", err=True)
         raise typer.Exit(1) from error
+
+
+def only_loop() -> str:
+    """The loop that turns in this home. Raises ValueError, naming them, where several do."""
+    from orchestration.loops.found import declared_loops
+
+    settings = Settings()
+    names = [loop.name for loop in declared_loops(settings.loops, settings.brand_file)]
+    if len(names) > 1:
+        raise ValueError(f"Several loops turn here ({', '.join(names)}): name one with --loop.")
+    return names[0]

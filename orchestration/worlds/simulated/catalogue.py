@@ -56,13 +56,17 @@ class Listing:
     size: str
 
 
+LOOP = "content"
+"""The loop whose subjects these are."""
+
+
 def land_catalogue(landing: Path, products: int = 240) -> Path:
     """Write landing/content/subjects/catalogue.ndjson with that many best-selling products; the path.
 
     Each product has one placement. The same number gives the same file, byte for byte. Raises ModuleNotFoundError,
     naming the install, without the package that carries the data.
     """
-    target = landing / "content" / "subjects" / "catalogue.ndjson"
+    target = landing / LOOP / "subjects" / "catalogue.ndjson"
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.partial")
     lines = [json.dumps(asdict(listing)) for listing in listings(products)]

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.crash import Shop, differing, killed, killed_in_generation, rows_of
 from orchestration.testing.loopback import Behaviour, Loopback, serve
-from tests.wheel import copywriter
+from orchestration.testing.shop import copywriter
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -8,7 +8,7 @@ import pytest
 
 from orchestration.testing.postgres import PostgresServer, postgres_programs, serve_postgres
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent
 
 
 @pytest.fixture(scope="session")

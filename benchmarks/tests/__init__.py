@@ -1,0 +1,1 @@
+"""What the benchmarks compute is tested here, beside them."""
