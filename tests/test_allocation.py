@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from orchestration.assignment import chosen, point
 from orchestration.learning.policies.variant_prior import VariantPrior, fit_variant_prior
 from orchestration.learning.traffic.allocation import allocate, allocate_all, posterior
-from orchestration.learning.traffic.arrivals import arrived_share, effective_units
 
 LEVEL = {"level_mean": float(np.log(0.05)), "level_sd": 0.5}
 AHEAD = {"units_ahead": 200.0, "batches_left": 8}
@@ -169,29 +168,6 @@ def test_an_untested_prediction_counts_for_nothing():
     many = fit_variant_prior(*experiments(1.0, 0.2))
     assert few.weight_errors[0] > 2 * many.weight_errors[0]
     assert VariantPrior.from_json(many.to_json()) == many
-
-
-def test_late_feedback_is_counted_by_how_much_of_it_can_have_come():
-    """Half of the exposures are of the last day, rewards take three: naive rates halve, corrected ones do not."""
-    rng = np.random.default_rng(2)
-    window, rate = 7.0, 0.08
-    history = np.minimum(rng.exponential(3.0, 4000), window)
-    variant = np.repeat([0, 1], 20_000)
-    ages = np.where(variant == 0, rng.uniform(7, 14, 40_000), rng.uniform(0, 2, 40_000))
-    delay = np.minimum(rng.exponential(3.0, 40_000), window)
-    rewarded = (rng.random(40_000) < rate) & (delay <= ages)
-    rewards = np.bincount(variant, rewarded)
-    naive = rewards / 20_000
-    corrected = rewards / effective_units(variant, ages, history, window)
-    assert naive[1] < 0.6 * naive[0]
-    assert corrected == pytest.approx([rate, rate], rel=0.06)
-
-
-def test_without_history_an_exposure_counts_by_its_age():
-    shares = arrived_share(np.array([0.0, 3.5, 7.0, 30.0]), np.empty(0), window=7.0)
-    assert shares == pytest.approx([0, 0.5, 1, 1])
-    with pytest.raises(ValueError, match="within it only"):
-        arrived_share(np.array([1.0]), np.array([8.0]), window=7.0)
 
 
 def test_the_level_is_that_of_the_newest_subjects():

@@ -12,7 +12,6 @@ from urllib.parse import quote
 
 import polars as pl
 import pytest
-from tests.wheel_process import killed, turning
 from polars.testing import assert_frame_equal
 from pydantic import SecretStr
 
@@ -26,6 +25,7 @@ from orchestration.warehouse.dbt_project import target_path
 from orchestration.warehouse.duckdb_file import DuckDBWarehouse
 from orchestration.warehouse.engines import open_warehouse
 from orchestration.warehouse.protocol import Warehouse, WarehouseError, WarehouseUnreachableError
+from tests.wheel_process import killed, turning
 
 pytestmark = pytest.mark.timeout(300)
 

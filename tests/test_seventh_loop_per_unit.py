@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel
 
 from orchestration.delivery import PerUnit
+from orchestration.delivery.decision_learning import context_of
 from orchestration.generation import Shown, chosen
 from orchestration.guards import rule
 from orchestration.learning.policies.policy import Policy
@@ -66,16 +67,11 @@ def test_offers_that_work_are_learned_from_decisions(tmp_path: Path) -> None:
     assert decisions.filter(~decisions["in_holdout"])["propensity"].is_between(0, 1, closed="right").all()
     assert set(decisions.filter("in_holdout")["text"]) == {"none"}
     newest = loyalty.table("challengers").row(-1, named=True)["policy"]
-    chances = Policy.from_json(newest).choice.probabilities(_context(decisions))
+    context = context_of(decisions.filter("delivered").row(0, named=True))
+    chances = Policy.from_json(newest).choice.probabilities(context)
     assert max(chances, key=lambda option: chances[option]) == "ten_off"
     (lift,) = loyalty.table("momentum").filter(turn=decisions["turn"].max())["difference"]
     assert lift > 0
     assert "c0001" in loyalty.outbox(second).read_text()
     assert "c0001" not in str(decisions.rows())
     assert first != second
-
-
-def _context(decisions: Any) -> Any:
-    from orchestration.delivery.decision_learning import places
-
-    return places({"logged": decisions.filter("delivered")})[0][0]

@@ -11,28 +11,16 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from orchestration.delivery import decision_statements as statements
-from orchestration.delivery.decision_learning import compared, first, fitted, places, trusted
+from orchestration.delivery.decision_learning import LearnsFromDecisions
 from orchestration.delivery.decisions import decision_rows, drawn, is_held_out, measures, result_rows
-from orchestration.delivery.protocol import Compared, Deciding, Draw, Formats, Frames, Learning, Releasing, When
+from orchestration.delivery.protocol import Deciding, Draw, Releasing
 from orchestration.delivery.shared_traffic import provenance
 from orchestration.generation.pipeline import Draft, Workshop
-from orchestration.learning.policies.choice import Context
-from orchestration.learning.policies.policy import Policy
-from orchestration.learning.proof.evidence import Condition
 
 if TYPE_CHECKING:
     import polars as pl
 
     from orchestration.loops.declaration import Loop
-
-TRUST_CHECKS: Mapping[str, str] = MappingProxyType(
-    {
-        "sample_ratio": "Among the decisions that were met, options are as frequent as their probabilities say.",
-        "shared_subjects": "No subject stands in two folds: what judged the challenger had not trained it.",
-    }
-)
-DECISION_READS: Mapping[str, str] = MappingProxyType({"logged": statements.LOGGED, "seen": statements.SUBJECTS_SEEN})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +42,7 @@ def to_a_person(**answer: Any) -> Instead:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PerUnit:
+class PerUnit(LearnsFromDecisions):
     """One answer for one unit, drawn and logged; answers are compared within the pool, since a unit meets one alone.
 
     `holdout` is the share of units that are left alone: they get what they would have got anyway, `instead`.
@@ -64,14 +52,6 @@ class PerUnit:
     holdout: float = 0.10
     instead: Instead = Instead()
     audience = True
-    outputs = MappingProxyType({"releases": "decisions", "results": "results"})
-    release_reads = MappingProxyType({"spent": statements.SPENT})
-    outbox_read = statements.PROVENANCE
-    evidence = statements.EVIDENCE
-    learning_reads = DECISION_READS
-    learns_from = "logged"
-    condition_reads = DECISION_READS
-    unwanted = statements.UNWANTED
 
     def __post_init__(self) -> None:
         if not 0 < self.holdout < 1 or not self.unit:
@@ -115,27 +95,3 @@ class PerUnit:
                 "propensity": row["propensity"],
                 **provenance(row, asked=row["model"] is not None),
             }
-
-    def first(self, loop: "Loop", by_format: Formats) -> Policy:  # noqa: ARG002
-        return first(loop)
-
-    def understood(self, policy: str, by_format: Formats) -> Policy:  # noqa: ARG002
-        return Policy.from_json(policy)
-
-    def fitted(self, learning: Learning) -> Policy:
-        return fitted(learning)
-
-    def parameters(self, policy: Policy) -> dict[str, float | int | str]:
-        return {"exploration": policy.choice.exploration}
-
-    def compared(self, learning: Learning, champion: Policy) -> Compared | None:
-        return compared(learning, champion)
-
-    def trusted(self, loop: "Loop", read: Frames, when: When) -> list[Condition]:
-        return trusted(loop, read, when)
-
-    def trust_checks(self, loop: "Loop") -> dict[str, str]:  # noqa: ARG002
-        return dict(TRUST_CHECKS)
-
-    def places(self, read: Frames) -> list[tuple[Context, float]]:
-        return places(read)

@@ -7,20 +7,14 @@ Not here: drawing and rows (decisions), what is proven (decision_learning), roun
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from orchestration.delivery import decision_statements as statements
-from orchestration.delivery.decision_learning import compared, first, fitted, places, trusted
+from orchestration.delivery.decision_learning import LearnsFromDecisions
 from orchestration.delivery.decisions import decision_rows, drawn, is_held_out, measures, result_rows
-from orchestration.delivery.per_unit import DECISION_READS, TRUST_CHECKS
-from orchestration.delivery.protocol import Compared, Deciding, Draw, Formats, Frames, Learning, Releasing, When
+from orchestration.delivery.protocol import Deciding, Draw, Releasing
 from orchestration.delivery.shared_traffic import provenance
 from orchestration.generation.pipeline import Draft, Workshop
 from orchestration.generation.tested import Test
-from orchestration.learning.policies.choice import Context
-from orchestration.learning.policies.policy import Policy
-from orchestration.learning.proof.evidence import Condition
 
 if TYPE_CHECKING:
     import polars as pl
@@ -29,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trial:
+class Trial(LearnsFromDecisions):
     """A test says what an answer is worth; answers are compared within the pool.
 
     `holdout` is the share of subjects that get what they would have got without learning: an option by the first
@@ -41,14 +35,6 @@ class Trial:
     unit: str = "trial"
     holdout: float = 0.10
     audience = False
-    outputs = MappingProxyType({"releases": "decisions", "results": "results"})
-    release_reads = MappingProxyType({"spent": statements.SPENT})
-    outbox_read = statements.PROVENANCE
-    evidence = statements.EVIDENCE
-    learning_reads = DECISION_READS
-    learns_from = "logged"
-    condition_reads = DECISION_READS
-    unwanted = statements.UNWANTED
 
     def __post_init__(self) -> None:
         if not 0 < self.holdout < 1:
@@ -101,27 +87,3 @@ class Trial:
                     "propensity": row["propensity"],
                     **provenance({**row, "is_control": False}, asked=row["model"] is not None),
                 }
-
-    def first(self, loop: "Loop", by_format: Formats) -> Policy:  # noqa: ARG002
-        return first(loop)
-
-    def understood(self, policy: str, by_format: Formats) -> Policy:  # noqa: ARG002
-        return Policy.from_json(policy)
-
-    def fitted(self, learning: Learning) -> Policy:
-        return fitted(learning)
-
-    def parameters(self, policy: Policy) -> dict[str, float | int | str]:
-        return {"exploration": policy.choice.exploration}
-
-    def compared(self, learning: Learning, champion: Policy) -> Compared | None:
-        return compared(learning, champion)
-
-    def trusted(self, loop: "Loop", read: Frames, when: When) -> list[Condition]:
-        return trusted(loop, read, when)
-
-    def trust_checks(self, loop: "Loop") -> dict[str, str]:  # noqa: ARG002
-        return dict(TRUST_CHECKS)
-
-    def places(self, read: Frames) -> list[tuple[Context, float]]:
-        return places(read)
