@@ -24,7 +24,6 @@ temperature: 0.5
 ---
 
 ## system
-
 Write a title, {style}.
 
 ## user
@@ -56,10 +55,8 @@ def titles(folder: Path) -> Loop:
 def title_of(request: Request) -> dict[str, Any]:
     topic = request.messages[-1]["content"].removeprefix("topic: ")
     asks = "asking" in request.messages[0]["content"]
-    return {
-        "title": f"Why {topic} {request.seed % 97}?" if asks else f"On {topic} {request.seed % 97}",
-        "teaser": "read",
-    }
+    title = f"Why {topic} {request.seed % 97}?" if asks else f"On {topic} {request.seed % 97}"
+    return {"title": title, "teaser": "read"}
 
 
 def opens(answer: dict[str, Any], item: dict[str, Any]) -> dict[str, float]:  # noqa: ARG001
@@ -69,10 +66,8 @@ def opens(answer: dict[str, Any], item: dict[str, Any]) -> dict[str, float]:  # 
 def test_titles_that_ask_are_learned(tmp_path: Path) -> None:
     recipes = tmp_path / "titles"
     recipes.mkdir()
-    articles = [
-        {"article": f"a{n}", "topic": f"t{n % 3}", "title_now": f"Article number {n}", "form": "title"}
-        for n in range(24)
-    ]
+    article = {"title_now": "An article", "form": "title"}
+    articles = [article | {"article": f"a{n}", "topic": f"t{n % 3}"} for n in range(24)]
     audience = RespondingAudience(response=opens, seed=2, units=300)
     loop = TurningLoop(tmp_path / "home", titles(recipes), articles, ScriptedModel(title_of), audience)
     loop.turns(2)
