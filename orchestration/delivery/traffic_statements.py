@@ -56,7 +56,7 @@ SUBJECTS_SEEN = """
 """
 SUBJECTS_NOW = "select * from flywheel.subjects where loop = $loop and turn = $turn order by all"
 DRAWN = """
-    select b.turn, b.subject_id, b.option_id as recipe_id, b.propensity
+    select b.turn, b.subject_id, coalesce(b.option_id, b.recipe_id) as recipe_id, b.propensity
     from flywheel.briefs as b join flywheel.candidates as c using (turn, loop, brief_id)
     where b.loop = $loop and b.turn = $turn and c.status <> 'deferred'
     order by all

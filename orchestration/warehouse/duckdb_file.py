@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from orchestration.tables import SCHEMA, TABLES, Table
 from orchestration.warehouse.kept_open import LOOK_S, connected, kept_open, no_longer_want, want
-from orchestration.warehouse.partitions import exactly_those_of, only_those_of, partition
+from orchestration.warehouse.partitions import exactly_those_of, lacking, only_those_of, partition
 from orchestration.warehouse.protocol import DbtTarget, Parameters, Query, StatementError, WarehouseBusyError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class _Statements:
 
     def rows(self, table: Table, *, turn: str | None = None, loop: str | None = None) -> "pl.DataFrame":
         where, parameters = partition(table, turn, loop)
-        return self.read(f"select * from {table.qualified}{where} order by all", parameters)
+        return self.read(f"select {', '.join(table.columns)} from {table.qualified}{where} order by all", parameters)
 
     def replace(
         self, table: Table, rows: "pl.DataFrame | Query", *, turn: str | None = None, loop: str | None = None
@@ -240,18 +240,28 @@ def sampled(query: Query, rows: int, seed: int) -> Query:
 
 
 def _create_tables(connection: "duckdb.DuckDBPyConnection") -> None:
-    present = {
-        name
-        for (name,) in connection.execute(
-            "select table_name from duckdb_tables() where schema_name = ?", [SCHEMA]
+    """Make the tables that are missing, and in those of an earlier version the columns that they lack.
+
+    Columns are only ever declared in addition, so that tables of as many columns as declared have them all: one query
+    of the catalogue says so.
+    """
+    present = dict(
+        connection.execute(
+            "select table_name, column_count from duckdb_tables() where schema_name = ?", [SCHEMA]
         ).fetchall()
-    }
-    if present >= set(TABLES):
+    )
+    if all(present.get(name) == len(table.columns) for name, table in TABLES.items()):
         return
     connection.execute(f"create schema if not exists {SCHEMA}")
     for table in TABLES.values():
-        columns = ", ".join(f"{name} {kind}" for name, (kind, _) in table.columns.items())
-        connection.execute(f"create table if not exists {table.qualified} ({columns})")
+        if table.name not in present:
+            columns = ", ".join(f"{name} {kind}" for name, (kind, _) in table.columns.items())
+            connection.execute(f"create table if not exists {table.qualified} ({columns})")
+    found = connection.execute(
+        "select table_name, column_name from duckdb_columns() where schema_name = ?", [SCHEMA]
+    ).fetchall()
+    for table, name, kind in lacking(found):
+        connection.execute(f"alter table {table.qualified} add column if not exists {name} {kind}")
 
 
 def _holder(error: str) -> str:

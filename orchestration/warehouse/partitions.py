@@ -1,12 +1,13 @@
-"""A table's partition of a turn and a loop, and the columns that a frame must bring for it.
+"""A table's partition of a turn and a loop, the columns that a frame must bring for it, and those that it lacks.
 
-Here: what every engine needs to replace a partition or to add to a table.
+Here: what every engine needs to replace a partition, to add to a table, or to bring an earlier version's up to date.
 Not here: the engines themselves (duckdb_file, postgres).
 """
 
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from orchestration.tables import Table
+from orchestration.tables import TABLES, Table
 
 if TYPE_CHECKING:
     import polars as pl
@@ -33,3 +34,13 @@ def only_those_of(table: Table, rows: "pl.DataFrame") -> list[str]:
     if unknown:
         raise ValueError(f"{table.name}: unknown columns {sorted(unknown)}.")
     return list(rows.columns)
+
+
+def lacking(found: Iterable[tuple[str, str]]) -> Iterator[tuple[Table, str, str]]:
+    """Declared columns, each with its type, that are not among those `found` as (table, column): of tables made by an
+    earlier version, whose rows have no value there."""
+    there = set(found)
+    for table in TABLES.values():
+        for name, (kind, _) in table.columns.items():
+            if (table.name, name) not in there:
+                yield table, name, kind

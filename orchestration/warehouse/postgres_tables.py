@@ -1,4 +1,4 @@
-"""The flywheel's tables in a Postgres database: made once, by whichever process comes first.
+"""The flywheel's tables in a Postgres database: made once, or brought up to date, by whichever process comes first.
 
 Here: types, indexes, helper functions, and refusing a database that orders text otherwise than DuckDB.
 Not here: what the tables mean (tables), rows (postgres).
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestration.tables import SCHEMA, TABLES
 from orchestration.warehouse.dialect import HELPERS
+from orchestration.warehouse.partitions import lacking
 from orchestration.warehouse.postgres_connection import told
 from orchestration.warehouse.protocol import WarehouseError
 
@@ -24,11 +25,17 @@ TYPES = {
     "TIMESTAMP": "timestamp",
 }
 """A declared column's type there."""
+_COLUMNS = """
+    select c.relname, a.attname from pg_class as c
+    join pg_namespace as n on n.oid = c.relnamespace
+    join pg_attribute as a on a.attrelid = c.oid
+    where n.nspname = $1 and c.relkind = 'r' and a.attnum > 0 and not a.attisdropped
+"""
 _IN_ORDER = ("C", "POSIX", "C.UTF-8", "C.UTF8", "UCS_BASIC")
 
 
 def make_tables(connection: "psycopg.Connection[Any]", name: str) -> None:
-    """Make the tables that are missing. `name` is the database in messages.
+    """Make the tables that are missing, and in those of an earlier version the columns that they lack. `name` is the database in messages.
 
     Raises WarehouseError, naming the remedy, for a database that orders text by a language.
     """
@@ -36,10 +43,15 @@ def make_tables(connection: "psycopg.Connection[Any]", name: str) -> None:
         _refuse_other_orders(connection, name)
         with connection.transaction():
             connection.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", [f"{SCHEMA} tables"])
-            present = connection.execute("select tablename from pg_tables where schemaname = $1", [SCHEMA]).fetchall()
-            if {table for (table,) in present} >= set(TABLES):
+            found = connection.execute(_COLUMNS, [SCHEMA]).fetchall()
+            missing = list(lacking(found))
+            if not missing:
                 return
+            present = {table for table, _ in found}
             connection.execute(f"create schema if not exists {SCHEMA}")
+            for table, column, kind in missing:
+                if table.name in present:
+                    connection.execute(f"alter table {table.qualified} add column {column} {TYPES[kind]}")
             for table in TABLES.values():
                 columns = ", ".join(f"{column} {TYPES[kind]}" for column, (kind, _) in table.columns.items())
                 connection.execute(f"create table if not exists {table.qualified} ({columns})")

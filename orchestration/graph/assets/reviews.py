@@ -1,7 +1,7 @@
 """Who decides what goes out: the gate for what passed, a person for what was flagged.
 
 Here: the rule from verdicts and people's decisions to one decision per candidate.
-Not here: landed decisions (landing) and what is released (releases).
+Not here: landed decisions (landing), what an edit makes (edits) and what is released (releases).
 """
 
 import json
@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from orchestration.generation.answers import AnswerInvalid, canonical, edited, text_field
-from orchestration.graph.assets.drafts import draft_of
+from orchestration.generation.answers import AnswerInvalid, canonical
+from orchestration.graph.assets.edits import EDITED_FROM, edits_of, judged_edit
 from orchestration.graph.assets.stage import is_released, of_loop, turn_asset
 from orchestration.graph.bound import BoundLoop
-from orchestration.guards.judging import judge
 from orchestration.loops.declaration import ByRisk, Loop
 from orchestration.tables import TABLES
 from orchestration.warehouse.protocol import Warehouse
@@ -38,16 +37,6 @@ WAITING_SINCE = """
       )
     order by all
 """
-WRITTEN_FROM = """
-    select c.candidate_id, b.language, b.fields, b.sources, s.facts, s.original, s.format
-    from flywheel.candidates as c
-    join flywheel.briefs as b on b.turn = c.turn and b.loop = c.loop and b.brief_id = c.brief_id
-    join flywheel.subjects as s on s.turn = c.turn and s.loop = c.loop and s.subject_id = c.subject_id
-    where c.loop = $loop and c.turn <= $turn
-      and c.candidate_id in (select candidate_id from flywheel.landed_reviews where loop = $loop and decision = 'edit')
-    qualify row_number() over (partition by c.candidate_id order by c.turn desc) = 1
-"""
-
 Objections = list[tuple[str, str]]
 """What guards objected to: (decision, reason)."""
 
@@ -76,7 +65,7 @@ def reviews_asset(bound: BoundLoop) -> dg.AssetsDefinition:
         named = {"loop": loop.name, "turn": context.partition_key}
         people = warehouse.read(DECIDED_BY_PEOPLE, {"loop": loop.name})
         older = warehouse.read(WAITING_SINCE, named)
-        written_from = {row["candidate_id"]: row for row in warehouse.read(WRITTEN_FROM, named).to_dicts()}
+        written_from = {row["candidate_id"]: row for row in warehouse.read(EDITED_FROM, named).to_dicts()}
         rows = review_rows(context.partition_key, candidates, verdicts, people, older, loop, written_from)
         by_decision = dict(rows["decision"].value_counts().sort("decision").iter_rows())
         if by_decision.get("wait"):
@@ -151,12 +140,6 @@ def decided(objections: Objections, person: Mapping[str, Any] | None, rule: ByRi
     return "publish", "gate", reasons or "passed every guard"
 
 
-def edits_of(person: Mapping[str, Any], loop: Loop) -> dict[str, Any]:
-    """The fields that a person changed: those named, and the text for the first field that people meet."""
-    named = dict(json.loads(person["edits"] or "{}"))
-    return {**({text_field(loop.answer): person["edited"]} if person["edited"] else {}), **named}
-
-
 def _edited(
     candidate: Mapping[str, Any],
     person: Mapping[str, Any],
@@ -166,9 +149,9 @@ def _edited(
     """A person's answer, and what the guards object to in it; a flag is what the person has just decided on."""
     before = json.loads(candidate["answer"])
     try:
-        answer = edited(loop.answer, before, edits_of(person, loop))
+        answer, verdicts = judged_edit(
+            before, edits_of(person["edited"], person["edits"], loop), written_from[candidate["candidate_id"]], loop
+        )
     except AnswerInvalid as fault:
         return before, [("block", f"edit: {fault}")]
-    row = written_from[candidate["candidate_id"]]
-    verdicts = judge(draft_of(row, canonical(answer), loop), loop.guards)
     return answer, [(one.decision, f"{one.guard}: {one.reason}") for one in verdicts if one.decision != "pass"]

@@ -7,11 +7,12 @@ Not here: a line as a whole (rows), and what a value must be to make sense (even
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["text", "scalar", "number", "flag", "moment"]
+Kind = Literal["text", "scalar", "object", "number", "flag", "moment"]
 
 STORED_AS: dict[Kind, str] = {
     "text": "VARCHAR",
     "scalar": "VARCHAR",
+    "object": "VARCHAR",
     "number": "DOUBLE",
     "flag": "BOOLEAN",
     "moment": "TIMESTAMP",
@@ -19,6 +20,7 @@ STORED_AS: dict[Kind, str] = {
 _PROBLEM: dict[Kind, str] = {
     "text": "wrong_type",
     "scalar": "wrong_type",
+    "object": "wrong_type",
     "number": "not_a_number",
     "flag": "wrong_type",
     "moment": "bad_timestamp",
@@ -28,11 +30,13 @@ _FRACTION = {"FLOAT", "DOUBLE", "DECIMAL"}
 _MOMENT = {"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE"}
 _TEXT = {"VARCHAR", "ENUM", "UUID"}
 _ISO_8601 = r"\d{4,}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?([+-](0\d|1[0-4])(:?\d\d)?)?"
+# INTEGER is what a column without any value is read as.
 TYPES: dict[Kind, set[str]] = {
     "text": _TEXT | _WHOLE,
     "scalar": _TEXT | _WHOLE | _FRACTION | _MOMENT | {"BOOLEAN", "DATE"},
+    "object": {"VARCHAR", "JSON", "INTEGER"},
     "number": _WHOLE | _FRACTION | {"VARCHAR"},
-    "flag": {"BOOLEAN", "VARCHAR", "INTEGER"},  # INTEGER: what a column without any value is read as
+    "flag": {"BOOLEAN", "VARCHAR", "INTEGER"},
     "moment": _MOMENT | {"VARCHAR"},
 }
 """Types of a Parquet column that each kind is read from; any other is a changed schema."""
@@ -42,7 +46,7 @@ TYPES: dict[Kind, set[str]] = {
 class Column:
     """One column of a landed file. `required` means that a file without it is refused as a whole.
 
-    `text` is text (in JSON, a string), `scalar` anything printable, `number` a finite double, `flag` a boolean,
+    `text` is text (in JSON, a string), `scalar` anything printable, `object` a JSON object, there or as text, `number` a finite double, `flag` a boolean,
     `moment` a point in time, as a naive UTC timestamp. `problem` overrides the reason code of an unreadable value.
     """
 
@@ -69,6 +73,9 @@ class Column:
                 return f"case when {is_text} then {text} end", f"not {is_text}"
             case "scalar":
                 return f"case when {is_text} then {text} else {raw} end", f"({raw} >= '{{' or starts_with({raw}, '['))"
+            case "object":
+                value = f"case when {is_text} then {text} else {raw} end"
+                return value, _no_object(value)
             case "flag":
                 return (
                     f"case {raw} when 'true' then true when 'false' then false end",
@@ -86,6 +93,8 @@ class Column:
         match self.kind:
             case "text" | "scalar":
                 return f"nullif({text}, '')", "false"
+            case "object":
+                return f"nullif({text}, '')", f"{text} <> '' and {_no_object(text)}"
             case "flag":
                 value = f"try_cast({text} as boolean)"
                 return value, f"{text} <> '' and {value} is null"
@@ -97,14 +106,19 @@ class Column:
 
     def from_typed(self, value: str, kind: str) -> tuple[str, str]:
         """Value, and whether it is wrong, of `value`: a Parquet column of DuckDB type `kind`, one of `TYPES`."""
-        if kind == "VARCHAR":
-            return self.from_text(value)
+        if kind in ("VARCHAR", "JSON"):
+            return self.from_text(f"{value}::varchar" if kind == "JSON" else value)
         if kind == "TIMESTAMP WITH TIME ZONE" and self.kind == "moment":
             return f"make_timestamp(epoch_us({value}))", "false"
         cast = f"try_cast({value} as {self.stored_as})"
         if self.kind == "number":
             return cast, f"{value} is not null and not coalesce(isfinite({cast}), false)"
         return cast, f"{value} is not null and {cast} is null"
+
+
+def _no_object(text: str) -> str:
+    # The type of what is no JSON cannot be asked for.
+    return f"case when json_valid({text}) then json_type({text}) <> 'OBJECT' else {text} is not null end"
 
 
 def quoted(name: str) -> str:

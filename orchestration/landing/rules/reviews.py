@@ -16,6 +16,7 @@ COLUMNS = (
     Column("candidate_id", required=True),
     Column("decision", required=True),
     Column("text"),
+    Column("edits", "object"),
     Column("reviewer", required=True),
     Column("reason"),
     Column("decided_at", "moment", required=True),
@@ -34,6 +35,8 @@ def needed(loop: str) -> list[Slice]:
 def decided(loop: str, latest: datetime, pseudonym: str, parameters: Mapping[str, Any]) -> list[Statement]:
     """Temporary tables: `judged` (every row as it would be stored), then `refused` and `repeated`.
 
+    An edit names a text, fields, or both. Without fields a decision is known by what it was before there were any.
+
     `pseudonym` is that of the column `reviewer` as SQL, which needs `parameters`.
     """
     needed = ("candidate_id", "decision", "reviewer")
@@ -42,22 +45,25 @@ def decided(loop: str, latest: datetime, pseudonym: str, parameters: Mapping[str
         (
             f"""
             create temp table judged as
-            select *, left(sha256(json_array(
-                $loop, candidate_id, decision, text, reviewer, reason, decided_at)::varchar), 32) as review_id
+            select *, left(sha256(concat(json_array(
+                $loop, candidate_id, decision, text, reviewer, reason, decided_at)::varchar, edits)), 32) as review_id
             from (
                 select _line, coalesce(_problem, case
                     {empty}
                     when decided_at is null then 'missing:decided_at'
                     when length(reviewer) > {LONGEST_ID} then 'too_long:reviewer'
                     when length(text) > {LONGEST_TEXT} then 'too_long:text'
+                    when length(edits) > {LONGEST_TEXT} then 'too_long:edits'
                     when length(reason) > {LONGEST_TEXT} then 'too_long:reason'
                     when decision not in ('approve', 'edit', 'reject') then 'unknown_decision'
-                    when decision = 'edit' and coalesce(trim(text), '') = '' then 'missing:text'
+                    when decision = 'edit' and text is not null and trim(text) = '' then 'missing:text'
+                    when decision = 'edit' and text is null and not regexp_matches(coalesce(edits, ''), '"') then 'missing:text'
                     when decided_at > $latest::timestamp then 'future_timestamp:decided_at'
                     when candidate_id not in (select candidate_id from flywheel.candidates where loop = $loop)
                         then 'unknown_candidate'
                     end) as problem,
                     candidate_id, decision, case when decision = 'edit' then text end as text,
+                    case when decision = 'edit' then edits end as edits,
                     case when reviewer is not null then {pseudonym} end as reviewer,
                     reason, decided_at
                 from arrived
@@ -85,7 +91,7 @@ def stored(loop: str, file_hash: str) -> list[Statement]:
             """
             insert into flywheel.landed_reviews (
                 review_id, loop, candidate_id, decision, text, edits, reviewer, reason, decided_at, file_hash)
-            select review_id, $loop, candidate_id, decision, text, null, reviewer, reason, decided_at, $file_hash
+            select review_id, $loop, candidate_id, decision, text, edits, reviewer, reason, decided_at, $file_hash
             from judged anti join repeated using (_line) where problem is null order by _line""",
             {"loop": loop, "file_hash": file_hash},
         )
