@@ -1,6 +1,7 @@
 """Turns of the whole wheel in one process: what a user sees happen, told as examples."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -9,6 +10,7 @@ import pytest
 from orchestration.commands.lineage import leaves, trace
 from orchestration.commands.reviewing import land_decision, waiting
 from orchestration.graph.driver import TurnFailedError
+from orchestration.loops.content import declare as content
 from orchestration.model.language_model import LanguageModel
 from orchestration.settings import Settings
 from orchestration.testing.loopback import Behaviour, serve
@@ -162,10 +164,9 @@ def test_a_person_decides_on_what_was_flagged_and_the_next_turn_obeys(tmp_path: 
         assert queue
         assert all("Gordon Ramsay" in row["reason"] for row in queue)
         chosen, refused = queue[0]["candidate_id"], queue[1]["candidate_id"]
-        land_decision(
-            wheel.warehouse, wheel.landing, chosen, "edit", text="A plain text that a person wrote.", reviewer="r1"
-        )
-        land_decision(wheel.warehouse, wheel.landing, refused, "reject", reason="not ours", reviewer="r1")
+        decide = partial(land_decision, wheel.warehouse, wheel.landing, loops={"content": content()}, reviewer="r1")
+        decide(chosen, "edit", text="A plain text that a person wrote.")
+        decide(refused, "reject", reason="not ours")
         wheel.play(FIRST)
         wheel.flywheel.learn(FIRST)
         wheel.produce(SECOND)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from orchestration.commands.terminal import console, open_landing, open_warehouse, plain_errors
+from orchestration.settings import Settings
 
 review = typer.Typer(no_args_is_help=True, help="Decide on what waits for a person.")
 
@@ -20,20 +21,20 @@ Reviewer = Annotated[str | None, typer.Option(help="Who decides; your user name 
 @review.command("list")
 def review_list() -> None:
     """Print what waits for a person, with what the guards said."""
+    from rich.markup import escape
     from rich.table import Table
 
-    from orchestration.commands.reviewing import waiting
+    from orchestration.commands.reviewing import shown, waiting
 
     with plain_errors():
         queue = waiting(open_warehouse())
     if not queue:
         typer.echo("Nothing waits for a person.")
         return
-    table = Table("candidate", "turn", "subject", "original", "text", "why it waits", show_lines=True)
+    table = Table("candidate", "turn", "subject", "original", "answer", "why it waits", show_lines=True)
     for row in queue:
-        table.add_row(
-            *(str(row[name] or "") for name in ("candidate_id", "turn", "subject_id", "original", "text", "reason"))
-        )
+        cells = (row["candidate_id"], row["turn"], row["subject_id"], row["original"], shown(row), row["reason"])
+        table.add_row(*(escape(str(cell or "")) for cell in cells))
     console().print(table)
     typer.echo(f"{len(queue)} wait: `flywheel review approve|edit|reject CANDIDATE`.")
 
@@ -47,12 +48,15 @@ def approve(candidate: Candidate, reason: Reason = None, reviewer: Reviewer = No
 @review.command()
 def edit(
     candidate: Candidate,
-    text: Annotated[str, typer.Option(help="The text to release instead.")],
+    text: Annotated[str | None, typer.Option(help="The text instead: the first field that people meet.")] = None,
+    fields: Annotated[
+        list[str] | None, typer.Option("--set", help="A field instead, FIELD=VALUE, in JSON or plain; repeatable.")
+    ] = None,
     reason: Reason = None,
     reviewer: Reviewer = None,
 ) -> None:
-    """Let a better text go out, with the next turn."""
-    _decide(candidate, "edit", text=text, reason=reason, reviewer=reviewer)
+    """Let a better answer go out, with the next turn. The loop's guards judge it now, and again in the turn."""
+    _decide(candidate, "edit", text=text, fields=fields or (), reason=reason, reviewer=reviewer)
 
 
 @review.command()
@@ -63,7 +67,17 @@ def reject(candidate: Candidate, reason: Reason = None, reviewer: Reviewer = Non
 
 def _decide(candidate: str, decision: str, **options: Any) -> None:
     from orchestration.commands.reviewing import land_decision
+    from orchestration.loops.found import found_loops
 
+    brand = Settings().brand_file
     with plain_errors():
-        path = land_decision(open_warehouse(), open_landing(), candidate, decision, **options)
+        path = land_decision(
+            open_warehouse(),
+            open_landing(),
+            candidate,
+            decision,
+            loops={name: declare(brand) for name, declare in found_loops().items()},
+            tell=typer.echo,
+            **options,
+        )
     typer.echo(f"Landed {path.name}; the next turn takes it in.")
