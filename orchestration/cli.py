@@ -96,7 +96,9 @@ def status() -> None:
 
 @app.command()
 def trace(
-    identity: Annotated[str, typer.Argument(help="Exposure, variant, candidate, brief, release, policy or KPI row.")],
+    identity: Annotated[
+        str, typer.Argument(help="Exposure, decision, variant, candidate, brief, release, subject, policy or KPI row.")
+    ],
 ) -> None:
     """Print the whole chain behind a number or a text.
 
@@ -197,11 +199,15 @@ def export(
 ) -> None:
     """Write a fine-tuning set as chat-format JSONL; every line is checked first."""
     from orchestration.commands.exporting import export as write
+    from orchestration.loops.found import found_loops
 
     with plain_errors():
+        found, named = found_loops(), loop or only_loop()
+        if named not in found:
+            raise LookupError(f"There is no loop {named!r}; the loops found are {', '.join(sorted(found))}.")
         if kind not in ("sft", "dpo"):
             raise ValueError(f"{kind!r} is no kind of set: sft or dpo.")
-        made = write(open_warehouse(), loop or only_loop(), kind, Path(folder))  # type: ignore[arg-type]
+        made = write(open_warehouse(), found[named](Settings().brand_file), kind, Path(folder))  # type: ignore[arg-type]
     note = "" if made.enough else " The endpoint takes no fewer than 10."
     audience = " A simulated audience chose them." if made.simulated else ""
     typer.echo(f"{made.lines} lines in {made.path}.{audience}{note}")

@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from orchestration.landing.folder import Landing
@@ -18,6 +19,9 @@ from orchestration.settings import Settings
 from orchestration.warehouse.engines import open_warehouse
 from orchestration.warehouse.protocol import WarehouseBusyError, WarehouseError
 
+TURNS = """
+    select count(distinct turn) from (select turn from flywheel.releases union select turn from flywheel.decisions) as r
+"""
 State = Literal["ok", "note", "fails"]
 
 
@@ -46,6 +50,9 @@ def findings(settings: Settings, loops: Sequence[Loop], landing: Landing) -> Ite
         yield check()
     for loop in loops:
         yield _subjects(settings, loop, landing)
+        yield from _corpora(settings, loop)
+    if contained := [loop for loop in loops if loop.runs_programs]:
+        yield _trials(settings, contained)
 
 
 def _home(settings: Settings) -> Finding:
@@ -134,7 +141,7 @@ def _warehouse(settings: Settings) -> Finding:
     if settings.warehouse is None and not settings.warehouse_path.exists():
         return Finding("warehouse", "ok", "not there yet; the first turn makes it")
     try:
-        turns = open_warehouse(settings, 2.0).read("select count(distinct turn) from flywheel.releases").item()
+        turns = open_warehouse(settings, 2.0).read(TURNS).item()
     except WarehouseBusyError as error:
         return Finding("warehouse", "note", str(error), "Ask again once that run has ended.")
     except WarehouseError as error:
@@ -144,13 +151,50 @@ def _warehouse(settings: Settings) -> Finding:
 
 def _subjects(settings: Settings, loop: Loop, landing: Landing) -> Finding:
     check = f"{loop.name}: subjects"
-    folder = settings.landing / loop.name / "subjects"
     problems = landing.schema_problems(loop)
     if problems:
         return Finding(
             check, "fails", "; ".join(problems), f"The columns needed are {', '.join(loop.subjects.columns)}."
         )
-    files = [path for path in folder.glob("*") if not path.name.startswith(".")] if folder.is_dir() else []
+    files = _files(settings.landing / loop.name / "subjects")
     if not files:
         return Finding(check, "note", "nothing has landed", f"Put a file into landing/{loop.name}/subjects/.")
     return Finding(check, "ok", f"{len(files)} files, columns as declared")
+
+
+def _corpora(settings: Settings, loop: Loop) -> Iterator[Finding]:
+    """The documents that the loop's answers rest on. Without any, a turn that has subjects stops."""
+    for corpus in loop.generation.corpora:
+        check, folder = f"{loop.name}: documents", settings.landing / "documents" / corpus
+        if files := _files(folder):
+            yield Finding(check, "ok", f"{len(files)} files of {corpus!r}")
+        else:
+            yield Finding(
+                check,
+                "fails" if _has_subjects(settings, loop) else "note",
+                f"no document of {corpus!r} has landed",
+                f"Put a file into landing/documents/{corpus}/: answers of {loop.name} rest on it.",
+            )
+
+
+def _trials(settings: Settings, loops: Sequence[Loop]) -> Finding:
+    """Whether programs that nobody vouches for can be contained; asked only where a loop runs what answers say."""
+    from orchestration.trials.containment import containment_problem
+
+    named = ", ".join(loop.name for loop in loops)
+    problem = containment_problem()
+    if problem is None:
+        return Finding("trials", "ok", f"programs of {named} run contained")
+    waits = not any(_has_subjects(settings, loop) for loop in loops)
+    found, _, remedy = problem.rpartition(": ")
+    return Finding("trials", "note" if waits else "fails", f"nothing can be contained for {named}: {found}", remedy)
+
+
+def _has_subjects(settings: Settings, loop: Loop) -> bool:
+    return bool(_files(settings.landing / loop.name / "subjects"))
+
+
+def _files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]

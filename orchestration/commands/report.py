@@ -13,8 +13,13 @@ if TYPE_CHECKING:
 
 TURNS = """
     with released as (
-        select turn, loop, count(*) filter (where not is_control) as released, min(policy_version) as champion
+        select turn, loop, count(*) filter (where not is_control) as released, null::bigint as decided,
+               min(policy_version) as champion
         from flywheel.releases group by all
+        union all
+        select turn, loop, count(*) filter (where delivered) as released, count(*) as decided,
+               min(policy_version) as champion
+        from flywheel.decisions group by all
     ),
     spent as (
         select turn, loop, sum(input_tokens + output_tokens) filter (where not cache_hit) as tokens,
@@ -25,7 +30,7 @@ TURNS = """
         select turn, loop, count(*) as exposures, bool_or(simulated) as simulated from flywheel.exposures group by all
     )
     select
-        r.turn::varchar as turn, r.loop, r.released, coalesce(met.exposures, 0) as exposures,
+        r.turn::varchar as turn, r.loop, r.released, r.decided, coalesce(met.exposures, 0) as exposures,
         {momentum}
         r.champion, p.promoted, p.reason,
         coalesce(s.tokens, 0)::bigint as tokens, coalesce(s.cost_usd, 0.0) as cost_usd,
@@ -38,29 +43,45 @@ TURNS = """
     order by r.turn, r.loop
 """
 
+FIGURES = ("lift", "lift_low", "lift_high", "difference", "difference_low", "difference_high")
+
 
 def turn_lines(warehouse: Warehouse) -> list[dict[str, Any]]:
-    """One row for each released turn and loop, in order; lifts are null until the turn has been learned."""
-    has_marts = warehouse.read(
-        "select count(*) from information_schema.tables where table_schema = 'marts' and table_name = 'momentum'"
-    ).item()
+    """One row for each released turn and loop, in order; lifts are null until the turn has been learned.
+
+    `released` are the answers that went out; of a loop that decides, `decided` are the subjects decided on.
+    """
+    known = warehouse.read(
+        "select column_name from information_schema.columns where table_schema = 'marts' and table_name = 'momentum'"
+    )["column_name"]
+    figures = (f"m.{name}" if name in set(known) else f"null::double as {name}" for name in FIGURES)
     sql = TURNS.format(
-        momentum="m.lift, m.lift_low, m.lift_high,"
-        if has_marts
-        else "null::double as lift, null::double as lift_low, null::double as lift_high,",
-        join="left join marts.momentum as m using (turn, loop)" if has_marts else "",
+        momentum=", ".join(figures) + ",",
+        join="left join marts.momentum as m using (turn, loop)" if len(known) else "",
     )
     return warehouse.read(sql).to_dicts()
 
 
 def lift_text(line: dict[str, Any]) -> str:
-    """Lift over the holdout with its interval, in per cent; says so when the audience is simulated."""
-    if line["lift"] is None:
-        return "not learned yet" if line["promoted"] is None else "too few rewards"
+    """Lift over the holdout with its interval, in per cent; says so when the audience is simulated.
+
+    Where there is no lift, such as over rewards below zero, it is the difference in rewards a unit.
+    """
     audience = " simulated" if line["simulated"] else ""
+    if line["lift"] is None:
+        if line.get("difference") is not None:
+            low, high = line["difference_low"], line["difference_high"]
+            interval = f"\n({low:+.3g} to {high:+.3g})" if low is not None else ""
+            return f"{line['difference']:+.3g} a unit{audience}{interval}"
+        return "not learned yet" if line["promoted"] is None else "too few rewards"
     if line["lift_low"] is None:
         return f"{100 * line['lift']:+.1f} %{audience}"
     return f"{100 * line['lift']:+.1f} %{audience}\n({100 * line['lift_low']:+.1f} to {100 * line['lift_high']:+.1f})"
+
+
+def released_text(line: dict[str, Any]) -> str:
+    """How many answers went out; where one is decided on for each subject, of how many decisions."""
+    return f"{line['released']:,}" + (f" of {line['decided']:,}" if line["decided"] is not None else "")
 
 
 def turn_table(lines: list[dict[str, Any]], title: str) -> "Table":
@@ -88,7 +109,7 @@ def turn_table(lines: list[dict[str, Any]], title: str) -> "Table":
         cells = (
             line["turn"],
             line["loop"],
-            f"{line['released']:,}",
+            released_text(line),
             f"{line['exposures']:,}",
             lift_text(line),
             line["champion"],

@@ -19,7 +19,8 @@ from orchestration.loops.declaration import Loop
 from orchestration.warehouse.protocol import Warehouse
 
 WAITING = """
-    select r.turn::varchar as turn, r.loop, r.candidate_id, r.subject_id, r.recipe_id, r.text, c.answer, r.reason, s.original
+    select r.turn::varchar as turn, r.loop, r.candidate_id, r.subject_id, r.recipe_id, r.text, c.answer, r.reason,
+           s.original
     from flywheel.reviews as r
     join flywheel.candidates as c using (loop, candidate_id)
     left join flywheel.subjects as s on s.turn = c.turn and s.loop = r.loop and s.subject_id = r.subject_id
@@ -78,8 +79,9 @@ def land_decision(
     """Write a decision (`approve`, `edit` or `reject`) to landing/; the file. The next turn obeys it.
 
     An edit gives `text`, for the first field that people meet, or `fields`, each FIELD=VALUE with a value in JSON or as
-    plain text; `loops` are the loops by name, whose guards judge it, and `tell` hears what the guards flag. Raises NotWaitingError,
-    naming the remedy, for a candidate that does not wait, and EditRefusedError where the edit could never go out.
+    plain text; `loops` are the loops by name, whose guards judge it, and `tell` hears what the guards flag.
+    Raises NotWaitingError, naming the remedy, for a candidate that does not wait, and EditRefusedError where the edit
+    could never go out.
     """
     queue = {row["candidate_id"]: row for row in waiting(warehouse)}
     if candidate_id not in queue:
@@ -156,8 +158,9 @@ def _value(text: str, name: str, loop: Loop) -> Any:
 
     try:
         value = json.loads(text)
-        if name in loop.answer.model_fields:
-            TypeAdapter(loop.answer.model_fields[name].annotation).validate_python(value)
+        annotation: Any = loop.answer.model_fields[name].annotation if name in loop.answer.model_fields else None
+        if annotation is not None:
+            TypeAdapter(annotation).validate_python(value)
     except (json.JSONDecodeError, ValidationError):
         return text
     return value

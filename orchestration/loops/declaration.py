@@ -189,6 +189,13 @@ class Loop:
             raise ValueError(f"Loop {self.name!r} feeds itself: its own turns reach it through its policy.")
         self.delivery.fits(self)
 
+    @property
+    def runs_programs(self) -> bool:
+        """Whether a test of it runs what an answer says, so that a machine must be able to contain that."""
+        rounds = self.generation.rounds
+        tests = (rounds.test if rounds else None, getattr(self.delivery, "test", None))
+        return any(test.is_contained for test in tests if test is not None)
+
     def text_of(self, answer: Mapping[str, object]) -> str:
         """The rendering of an answer: the fields that people meet."""
         return rendered(self.answer, answer)

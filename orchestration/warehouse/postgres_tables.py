@@ -35,8 +35,9 @@ _IN_ORDER = ("C", "POSIX", "C.UTF-8", "C.UTF8", "UCS_BASIC")
 
 
 def make_tables(connection: "psycopg.Connection[Any]", name: str) -> None:
-    """Make the tables that are missing, and in those of an earlier version the columns that they lack. `name` is the database in messages.
+    """Make the tables that are missing, and in those of an earlier version the columns that they lack.
 
+    `name` is the database in messages.
     Raises WarehouseError, naming the remedy, for a database that orders text by a language.
     """
     with told():

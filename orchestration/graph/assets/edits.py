@@ -1,6 +1,6 @@
 """A person's edit: the answer that it makes, and what the guards object to in that.
 
-Here: what an edit says by fields, and judging it; the command asks as soon as it is given, the turn that obeys it again.
+Here: what an edit says by fields, and judging it: by the command as soon as it is given, by the turn before it obeys.
 Not here: whose word stands above whose (reviews) and landing an edit (commands.reviewing).
 """
 

@@ -46,8 +46,9 @@ TYPES: dict[Kind, set[str]] = {
 class Column:
     """One column of a landed file. `required` means that a file without it is refused as a whole.
 
-    `text` is text (in JSON, a string), `scalar` anything printable, `object` a JSON object, there or as text, `number` a finite double, `flag` a boolean,
-    `moment` a point in time, as a naive UTC timestamp. `problem` overrides the reason code of an unreadable value.
+    `text` is text (in JSON, a string), `scalar` anything printable, `object` a JSON object, in JSON also as a string,
+    `number` a finite double, `flag` a boolean, `moment` a point in time, as a naive UTC timestamp. `problem` overrides
+    the reason code of an unreadable value.
     """
 
     name: str

@@ -40,6 +40,7 @@ def decided(loop: str, latest: datetime, pseudonym: str, parameters: Mapping[str
     `pseudonym` is that of the column `reviewer` as SQL, which needs `parameters`.
     """
     needed = ("candidate_id", "decision", "reviewer")
+    named = """contains(coalesce(edits, ''), '"')"""  # an object without any field has no quotation mark
     empty = " ".join(f"when coalesce(trim({name}), '') = '' then 'missing:{name}'" for name in needed)
     return [
         (
@@ -56,8 +57,8 @@ def decided(loop: str, latest: datetime, pseudonym: str, parameters: Mapping[str
                     when length(edits) > {LONGEST_TEXT} then 'too_long:edits'
                     when length(reason) > {LONGEST_TEXT} then 'too_long:reason'
                     when decision not in ('approve', 'edit', 'reject') then 'unknown_decision'
-                    when decision = 'edit' and text is not null and trim(text) = '' then 'missing:text'
-                    when decision = 'edit' and text is null and not regexp_matches(coalesce(edits, ''), '"') then 'missing:text'
+                    when decision = 'edit' and trim(coalesce(text, case when {named} then '-' end, '')) = ''
+                        then 'missing:text'
                     when decided_at > $latest::timestamp then 'future_timestamp:decided_at'
                     when candidate_id not in (select candidate_id from flywheel.candidates where loop = $loop)
                         then 'unknown_candidate'
