@@ -66,7 +66,11 @@ def turned(tmp_path_factory: pytest.TempPathFactory) -> TurningLoop:
     (home / "recipes").mkdir()
     customers = [{"customer": f"c{n}", "region": "north", "offer_now": "none", "form": "title"} for n in range(40)]
     loop = TurningLoop(
-        home / "home", mails(home / "recipes"), customers, ScriptedModel(mail_of), RespondingAudience(response=buys, seed=1)
+        home / "home",
+        mails(home / "recipes"),
+        customers,
+        ScriptedModel(mail_of),
+        RespondingAudience(response=buys, seed=1),
     )
     document = {"document_id": "d1", "title": "Terms", "text": "Offers in the north end in June."}
     loop.landing.write("documents", "terms", [document], "terms")

@@ -1,15 +1,23 @@
 """What `flywheel doctor` says of a set-up, and the remedy it names."""
 
 from pathlib import Path
+from typing import Annotated
 
 import pytest
+from pydantic import BaseModel
 
 from orchestration.commands.doctor import Finding, findings
+from orchestration.delivery import Trial
+from orchestration.generation import Shown, contained, grounded_on, written
+from orchestration.guards import rule
 from orchestration.landing.folder import Landing
 from orchestration.landing.pseudonyms import Pseudonyms
+from orchestration.loops.declaration import Loop, Outcome, Reward, Subjects, days
 from orchestration.loops.found import declared_loops
+from orchestration.loops.recipes import Recipes
 from orchestration.settings import Settings
 from orchestration.warehouse.duckdb_file import DuckDBWarehouse
+from tests.test_seventh_loop_shared import RECIPE
 
 
 def found(settings: Settings) -> dict[str, Finding]:
@@ -46,3 +54,51 @@ def test_a_file_with_other_columns_is_named_before_a_turn_meets_it(tmp_path: Pat
     finding = found(Settings(_env_file=None, home=tmp_path))["content: subjects"]
     assert finding.state == "fails"
     assert "subject_id" in finding.remedy
+
+
+class Snippet(BaseModel):
+    code: Annotated[str, Shown()]
+
+
+def grounded_and_tried(folder: Path) -> Loop:
+    (folder / "title-plain.md").write_text(RECIPE.format(style="plain"))
+    return Loop(
+        name="snippets",
+        subjects=Subjects(key="task", facts=("tests",), original="code_now", pool="kind", format="form"),
+        generation=grounded_on("manuals") >> written(Recipes(folder)),
+        answer=Snippet,
+        guards=(rule("short", "Short.", lambda answer, _: len(answer["code"]) < 500),),
+        delivery=Trial(test=contained("code", "tests")),
+        outcomes=(Outcome("passed", within=days(1)),),
+        reward=Reward("passed"),
+    )
+
+
+@pytest.mark.parametrize("landed", [False, True])
+def test_documents_and_containment_are_asked_for_where_a_loop_needs_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, landed: bool
+) -> None:
+    settings = Settings(_env_file=None, home=tmp_path)
+    loop = grounded_and_tried(tmp_path)
+    landing = Landing(settings.landing, DuckDBWarehouse(settings.warehouse_path), Pseudonyms(b"k" * 32), settings)
+    if landed:
+        row = {"task": "t", "tests": "assert f()", "code_now": "pass", "kind": "k", "form": "title"}
+        landing.write("subjects", "snippets", [row], "tasks")
+    monkeypatch.setattr(
+        "orchestration.trials.containment.containment_problem",
+        lambda: "bubblewrap is not installed: `apt-get install bubblewrap`.",
+    )
+    said = {finding.check: finding for finding in findings(settings, [loop], landing)}
+    missing = "fails" if landed else "note"  # without a subject a turn has nothing to do
+    assert said["snippets: documents"].state == said["trials"].state == missing
+    assert "landing/documents/manuals/" in said["snippets: documents"].remedy
+    assert said["trials"].remedy == "`apt-get install bubblewrap`."
+
+    landing.write("documents", "manuals", [{"document_id": "d", "title": "T", "text": "x"}], "manual")
+    monkeypatch.setattr("orchestration.trials.containment.containment_problem", lambda: None)
+    said = {finding.check: finding for finding in findings(settings, [loop], landing)}
+    assert said["snippets: documents"].state == said["trials"].state == "ok"
+
+
+def test_nothing_is_tried_out_for_loops_that_run_no_program(tmp_path: Path) -> None:
+    assert "trials" not in found(Settings(_env_file=None, home=tmp_path))

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from orchestration.landing.folder import FileReport
@@ -62,6 +63,48 @@ def test_a_decision_is_stored_with_its_reviewer_under_a_pseudonym(shop: Shop) ->
     ]
 
 
+def test_an_edit_may_name_fields_beside_a_text_or_instead_of_one(shop: Shop) -> None:
+    ingest(
+        shop,
+        decision(1, decision="edit", edits={"minutes": 7, "tags": ["a"]}),
+        decision(2, decision="edit", text="Better", edits='{"minutes": 7}'),
+        decision(3, edits={"minutes": 7}),
+    )
+    rows = shop.warehouse.read("select candidate_id, text, edits from flywheel.landed_reviews order by decided_at")
+    assert rows.rows() == [
+        ("content-c1", None, '{"minutes":7,"tags":["a"]}'),
+        ("content-c2", "Better", '{"minutes": 7}'),
+        ("content-c3", None, None),
+    ]
+
+
+def test_two_edits_of_other_fields_are_two_decisions(shop: Shop) -> None:
+    report = ingest(
+        shop,
+        decision(1, decision="edit", edits={"minutes": 7}),
+        decision(1, decision="edit", edits={"minutes": 8}),
+        decision(1, decision="edit", edits={"minutes": 7}),
+    )
+    assert (report.accepted, report.duplicates) == (2, 1)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_fields_land_as_text_in_tables(shop: Shop, suffix: str) -> None:
+    folder = shop.settings.landing / "content" / "reviews"
+    folder.mkdir(parents=True)
+    rows = [decision(n, decision="edit") for n in range(3)]
+    edits = ['{"minutes": 7}', "[7]", None]
+    frame = pl.DataFrame(rows, schema_overrides={"text": pl.String, "reason": pl.String})
+    frame = frame.with_columns(edits=pl.Series(edits, dtype=pl.String))
+    if suffix == "csv":
+        frame.with_columns(pl.col("decided_at").dt.strftime("%Y-%m-%dT%H:%M:%SZ")).write_csv(folder / "a.csv")
+    else:
+        frame.write_parquet(folder / "a.parquet")
+    (report,) = shop.landing.ingest_reviews(LOOP, run_id="run", progress=lambda _: None)
+    assert report.accepted == 1
+    assert sorted(quarantined(shop).values()) == ["missing_text", "wrong_type"]
+
+
 def test_a_decision_counts_once(shop: Shop) -> None:
     ingest(shop, decision(1), decision(1))
     report = ingest(shop, decision(1), decision(1, reviewer="john"), name="b")
@@ -82,6 +125,12 @@ def test_a_decision_counts_once(shop: Shop) -> None:
         ({"decision": "edit"}, "missing_text"),
         ({"decision": "edit", "text": "  "}, "missing_text"),
         ({"decision": "edit", "text": "x" * 20_001}, "too_long"),
+        ({"decision": "edit", "edits": {}}, "missing_text"),
+        ({"decision": "edit", "text": " ", "edits": {"minutes": 7}}, "missing_text"),
+        ({"decision": "edit", "edits": [7]}, "wrong_type"),
+        ({"decision": "edit", "edits": "minutes"}, "wrong_type"),
+        ({"decision": "edit", "edits": 7}, "wrong_type"),
+        ({"decision": "edit", "edits": {"body": "x" * 20_001}}, "too_long"),
         ({"reviewer": None}, "missing_reviewer"),
         ({"reviewer": ["jane"]}, "wrong_type"),
         ({"decided_at": None}, "missing_decided_at"),
