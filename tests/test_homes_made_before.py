@@ -10,10 +10,10 @@ from orchestration.delivery.shared_traffic import _with_answers
 from orchestration.loops.content import declare as content
 from orchestration.tables import TABLES
 from orchestration.testing.postgres import PostgresServer
+from orchestration.testing.shop import FIRST, SECOND, Wheel
 from orchestration.warehouse import duckdb_file
 from orchestration.warehouse.duckdb_file import DuckDBWarehouse
 from orchestration.warehouse.postgres import PostgresWarehouse
-from tests.wheel import FIRST, SECOND, Wheel
 
 DECLARED_SINCE = {
     "flywheel.landed_subjects": ("holdout_point",),
@@ -55,17 +55,26 @@ def as_it_was(warehouse: DuckDBWarehouse) -> None:
 def test_a_home_of_an_earlier_version_turns_on(tmp_path: Path) -> None:
     wheel = Wheel(tmp_path, products=6, exposures=1_500)
     wheel.turn(FIRST)
+    proven = conditions(wheel)
     as_it_was(wheel.warehouse)
 
+    wheel.flywheel.learn(FIRST)
+    assert conditions(wheel) == proven, "rows without the new columns teach what they taught"
     wheel.turn(SECOND)
 
-    assert wheel.table("momentum").sort("turn")["difference"].is_null().to_list() == [True, False]
+    assert wheel.table("momentum")["difference"].is_not_null().all()
     releases = wheel.table("releases").with_columns(pl.col("turn").cast(pl.String))
     earlier, newest = releases.filter(turn=FIRST), releases.filter(turn=SECOND)
     assert earlier["answer"].is_null().all()
     assert newest["answer"].is_not_null().all()
     carried = set(earlier.filter(~pl.col("is_control"))["variant_id"]) & set(newest["variant_id"])
     assert carried, "texts of homes that kept no answers compete on"
+
+
+def conditions(wheel: Wheel) -> list[tuple[Any, ...]]:
+    """What was measured to decide on the first turn's challenger, as text: nothing of it is equal to nothing."""
+    kept = wheel.table("promotion_conditions").filter(pl.col("turn").cast(pl.String) == FIRST)
+    return kept.select("condition", pl.col("number").round(9).cast(pl.String), "passed", "detail").rows()
 
 
 def test_what_was_released_as_a_text_only_is_the_answer_that_it_makes() -> None:

@@ -40,7 +40,7 @@ AGAINST_CHAMPION = """
 """
 UNDER_CHAMPION = "select turn from flywheel.champions where loop = $loop and policy_version = $champion"
 COSTS = """
-    select b.option_id,
+    select coalesce(b.option_id, b.recipe_id) as option_id,
            avg(l.input_tokens + l.output_tokens) as tokens,
            avg(l.cost_usd) as usd,
            avg(case when v.decision is null then null when v.decision <> 'pass' then 1.0 else 0.0 end) as tone
@@ -50,7 +50,7 @@ COSTS = """
     left join flywheel.verdicts as v
         on v.turn = c.turn and v.loop = c.loop and v.candidate_id = c.candidate_id and v.guard = 'tone'
     where c.loop = $loop and c.turn <= $turn
-    group by b.option_id order by b.option_id
+    group by 1 order by 1
 """
 _UNTRUSTED = ("sample_ratio", "shared_subjects", "near_identical_texts")
 
