@@ -40,7 +40,8 @@ GIVEN: Mapping[str, Any] = {
     "since": "2026-01-01T00:00:00", "first": "2026-01-05", "limit": 7, "rows": 5, "folds": 5, "kind": "events",
     "turns": ["2026-01-05", "2026-01-12"], "starts": "opens", "ends": "closes", "known": "s1", "subject_id": "s1",
     "unit_id": "u1", "variant_id": "v1", "release_id": "r1", "candidate_id": "c1", "call_id": "l1", "exposure_id": "e1",
-    "event_id": "e1", "decision_id": "d1", "single": True, "corpus": "corpus 1", "file_hash": "f1", "occurred_at": datetime(2026, 1, 5),
+    "event_id": "e1", "decision_id": "d1", "single": True, "corpus": "corpus 1", "file_hash": "f1",
+    "occurred_at": datetime(2026, 1, 5),
 }  # fmt: skip
 """A value for every parameter by its name; a statement with another one needs it here."""
 POOLS: Mapping[str, tuple[Any, ...]] = {
