@@ -14,6 +14,7 @@ FIRST = (
     "history",
     "generation",
     "compounding",
+    "shapes",
     "crash",
     "bad_input",
     "trials",

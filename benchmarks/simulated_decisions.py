@@ -5,6 +5,7 @@ Not here: who chooses (decisions, decision_peers). All customers here are simula
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from itertools import product
@@ -126,3 +127,22 @@ def logged(
         },
         schema_overrides={"option": pl.String},
     )
+
+
+def returning(
+    seed: int, turns: int, subjects: int, reward: Callable[[np.random.Generator, int], np.ndarray]
+) -> pl.DataFrame:
+    """Decisions of customers who come back every turn to offers that do not differ, drawn evenly; a fifth is held out.
+
+    `reward` draws what a number of decisions earn. A customer stays in one fold.
+    """
+    customers, rng = Customers(replace(INDIFFERENT, decisions=subjects), seed), np.random.default_rng([seed, 13])
+    contexts, _, expected = customers.meet()
+    count = expected.shape[1]
+    held_out = rng.random(subjects) < 0.2
+    log = []
+    for turn in range(turns):
+        chosen = np.where(held_out, -1, rng.integers(count, size=subjects))
+        frame = logged(turn, contexts, np.full(expected.shape, 1 / count), chosen, reward(rng, subjects))
+        log.append(frame.with_columns(subject_id=pl.format("s{}", pl.int_range(pl.len()))))
+    return pl.concat(log)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from orchestration.learning.proof.paired_estimate import Increment, looks
-from orchestration.learning.proof.power import Design, plan, turns_to_promote, turns_to_see_lift
+from orchestration.learning.proof.power import Design, plan, turns_to_promote, turns_to_see_lift, units_to_see_amount
 
 SHOP = Design(base_rate=0.05, subjects=60, units=1500)
 
@@ -71,3 +71,20 @@ def test_a_design_that_cannot_be_is_refused(values, said):
 def test_a_lift_of_nothing_is_refused():
     with pytest.raises(ValueError, match="must be positive"):
         turns_to_see_lift(SHOP, 0.0)
+
+
+def test_an_amount_needs_as_many_units_in_pence_as_in_pounds_and_below_zero_as_above():
+    pounds = units_to_see_amount(variance=1.5, mean=0.6, lift=0.3)
+    assert 50 < pounds < 1000
+    assert units_to_see_amount(variance=1.5 * 100**2, mean=60.0, lift=0.3) == pytest.approx(pounds)
+    assert units_to_see_amount(variance=1.5, mean=-0.6, lift=0.3) == pytest.approx(pounds)
+    assert units_to_see_amount(variance=1.5, mean=0.0, lift=0.3) == np.inf
+
+
+def test_the_units_of_an_amount_tell_its_gain_apart_four_times_in_five():
+    variance, mean, lift = 4.0, 2.0, 0.1
+    units = round(units_to_see_amount(variance, mean, lift))
+    rng = np.random.default_rng(6)
+    gains = lift * mean + np.sqrt(variance) * rng.standard_normal((2000, units)).mean(axis=1)
+    seen = gains / np.sqrt(variance / units) > 1.644854
+    assert 0.77 < seen.mean() < 0.83

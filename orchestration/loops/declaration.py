@@ -196,6 +196,12 @@ class Loop:
         tests = (rounds.test if rounds else None, getattr(self.delivery, "test", None))
         return any(test.is_contained for test in tests if test is not None)
 
+    @property
+    def reward_is_rate(self) -> bool:
+        """Whether a unit earns 0 or 1, and neither an amount nor a weighted sum."""
+        (first, *others) = (outcome for outcome in self.outcomes if outcome.name in self.reward.weights)
+        return not others and not first.has_value
+
     def text_of(self, answer: Mapping[str, object]) -> str:
         """The rendering of an answer: the fields that people meet."""
         return rendered(self.answer, answer)

@@ -86,3 +86,51 @@ class TurningLoop:
         """Rows of `flywheel.NAME` or `marts.NAME`, in a fixed order."""
         schema = "flywheel" if name in TABLES else "marts"
         return self.warehouse.read(f"select * from {schema}.{name} order by all")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turner:
+    """A loop, its subjects, and whoever meets what it releases: nobody, where a trial says what answers are worth."""
+
+    loop: Loop
+    subjects: Sequence[Mapping[str, Any]]
+    audience: Audience | None = None
+
+
+@dataclass
+class TurningLoops:
+    """Many loops in one home, which share its jobs, its warehouse and its model, so that each costs less."""
+
+    home: Path
+    turners: Sequence[Turner]
+    model: Any = None
+    seed: int = 7
+
+    @cached_property
+    def settings(self) -> Settings:
+        most = max(len(turner.subjects) for turner in self.turners)
+        known = {"pseudonym_key": "k" * 32, "subjects_per_turn": most, "seed": self.seed}
+        return Settings(home=self.home, first_turn=FIRST, **known)
+
+    @cached_property
+    def flywheel(self) -> Flywheel:
+        resources = {"model": self.model} if self.model is not None else {}
+        return Flywheel(self.settings, loops=[turner.loop for turner in self.turners], resources=resources)
+
+    @cached_property
+    def warehouse(self) -> Warehouse:
+        return open_warehouse(self.settings)
+
+    def turn(self, place: int) -> None:
+        """The turn of that place, counted from 0: produce, meet the audiences, learn."""
+        turn = Turn.of((FIRST + timedelta(days=7 * place)).isoformat(), self.settings)
+        if place == 0:
+            landing = Landing(self.settings.landing, self.warehouse, Pseudonyms.of(self.settings), self.settings)
+            for turner in self.turners:
+                landing.write("subjects", turner.loop.name, list(turner.subjects), "subjects")
+        self.flywheel.produce(turn.key)
+        for turner in self.turners:
+            if turner.audience is not None:
+                released = self.settings.outbox / turner.loop.name / f"{turn.key}.ndjson"
+                turner.audience.play(released, self.settings.landing, turn)
+        self.flywheel.learn(turn.key)

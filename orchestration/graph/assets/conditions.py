@@ -24,8 +24,8 @@ from orchestration.learning.proof.evidence import (
     minimum_sample,
 )
 from orchestration.learning.proof.guardrails import worsening
-from orchestration.learning.proof.paired_estimate import Increment, accumulate
-from orchestration.learning.proof.power import units_to_see
+from orchestration.learning.proof.paired_estimate import Increment, PairedEstimate, accumulate
+from orchestration.learning.proof.power import units_to_see, units_to_see_amount
 from orchestration.loops.declaration import Guardrail, Loop
 from orchestration.registry.tracking import Tracking
 from orchestration.warehouse.protocol import Warehouse
@@ -110,9 +110,17 @@ def conditions(
         *(measured_guardrail(warehouse, loop, guardrail, turn) for guardrail in loop.guardrails),
         *cost_guardrails(warehouse, tracking, bound, read, turn, champion, bound.policy(challenger)),
         enough_overlap(estimate),
-        minimum_sample(estimate, at_least=units_to_see(estimate.champion, bound.planned_lift)),
+        minimum_sample(estimate, at_least=units_needed(loop, estimate, bound.planned_lift)),
         better_than_champion(estimate),
     ]
+
+
+def units_needed(loop: Loop, estimate: PairedEstimate, lift: float) -> float:
+    """Units that the largest lift to be believed takes: by the rate of a reward of 0 or 1, else by how gains vary."""
+    if loop.reward_is_rate:
+        return units_to_see(estimate.champion, lift)
+    variance = estimate.standard_error**2 * estimate.units if estimate.units else float("inf")
+    return units_to_see_amount(variance, estimate.champion, lift)
 
 
 def measured_guardrail(

@@ -151,6 +151,17 @@ def units_to_see(base_rate: float, lift: float, *, alpha: float = 0.05, power: f
     return 4 * ((_z(alpha) + _z(1 - power)) / lift) ** 2 * max(1 - base_rate, 0.0) / base_rate
 
 
+def units_to_see_amount(variance: float, mean: float, lift: float, *, alpha: float = 0.05, power: float = 0.8) -> float:
+    """Units whose difference, of this `variance` for each, shows a gain of `lift` over `mean` (relative) in one look.
+
+    For rewards that are amounts or weighted sums, which may be negative: a gain is counted in sizes of the mean, so
+    that it is the same in pence as in pounds. inf where the mean is 0 or unknown, or nothing was compared.
+    """
+    if not (abs(mean) > 0 and math.isfinite(variance)):
+        return math.inf
+    return ((_z(alpha) + _z(1 - power)) / (lift * mean)) ** 2 * variance
+
+
 def _first(design: Design, lift: float, variance: float, power: float, most: int) -> int | None:
     """The first look by which a mean of `lift`, measured with `variance` a turn, has crossed its bound."""
     if lift <= 0:

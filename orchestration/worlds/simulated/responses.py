@@ -6,7 +6,7 @@ Not here: an audience of readers with tastes of their own (audience, sandbox), a
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from orchestration.worlds.outbox import points, read_outbox
 
 Response = Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, float]]
 """From an answer's fields and the outbox item it stands in to the probability of each outcome."""
+Amount = float | str | Callable[[Mapping[str, Any], Mapping[str, Any]], float]
+"""What an outcome is worth: a number, the name of an answer's field, or a function of the answer and its item."""
 _DAY_S = 86_400
 
 
@@ -25,7 +27,8 @@ _DAY_S = 86_400
 class RespondingAudience:
     """Units that respond to answers by `response`. Where traffic is shared, `units` meet each subject in a turn.
 
-    `values` are the amounts of outcomes that have one, by name: a number, or the name of an answer's field.
+    `values` are the amounts of outcomes that have one, by name. `along` names outcomes that come whenever another does,
+    each with the one that it comes along with.
     `reached` is the share of units, held out or not, that meet what was released for them.
     """
 
@@ -33,7 +36,8 @@ class RespondingAudience:
     seed: int
     units: int = 200
     reached: float = 1.0
-    values: Mapping[str, float | str] | None = None
+    values: Mapping[str, Amount] | None = None
+    along: Mapping[str, str] = field(default_factory=dict)
 
     def play(self, outbox_file: Path, landing_folder: Path, turn: Turn) -> int:
         """Meet a turn's releases and write landing/events/; how many exposures there were."""
@@ -91,11 +95,17 @@ class RespondingAudience:
         yield {**event, "event_id": f"{identity}-x", "event_type": "exposure", "second": at}
         for outcome, probability in self.response(variant["answer"], item).items():
             if draw.random() < probability:
-                amount = (self.values or {}).get(outcome)
-                value = float(variant["answer"][amount]) if isinstance(amount, str) else amount
                 later = at + int(draw.integers(1, 3_600))
-                named = {"event_id": f"{identity}-{outcome}", "event_type": outcome, "second": later}
-                yield {**event, **named, "variant_id": None, "value": value}
+                for name in (outcome, *(name for name, other in self.along.items() if other == outcome)):
+                    value = _amount((self.values or {}).get(name), variant["answer"], item)
+                    named = {"event_id": f"{identity}-{name}", "event_type": name, "second": later}
+                    yield {**event, **named, "variant_id": None, "value": value}
+
+
+def _amount(amount: Amount | None, answer: Mapping[str, Any], item: Mapping[str, Any]) -> float | None:
+    if callable(amount):
+        return float(amount(answer, item))
+    return float(answer[amount]) if isinstance(amount, str) else amount
 
 
 _SCHEMA: dict[str, Any] = {
