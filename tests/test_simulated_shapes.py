@@ -1,11 +1,15 @@
 """Simulated worlds whose truth is known: what is said to be worth is what is earned, and strength is what matters."""
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from orchestration.graph.assets.conditions import units_needed
+from orchestration.learning.proof.paired_estimate import Increment, PairedEstimate, accumulate
+from orchestration.learning.proof.power import units_to_see
 from orchestration.worlds.simulated.shapes import APPROACHES, CEILING, FLOOR, OFFERS, STYLES, Shape, world
 
 WORLDS = ("titles", "offers", "programs", "prices")
@@ -57,3 +61,16 @@ def test_a_program_passes_as_often_as_it_is_said_to_be_worth(tmp_path: Path) -> 
         passed = np.array([verdict.passed for verdict in rounds.test.tried(drafts, None)])
         twice = passed[0::2] | passed[1::2]
         assert twice.mean() == pytest.approx(programs.expected(drafts[0][0], facts)["passed"], abs=0.04)
+
+
+def test_a_loop_that_earns_amounts_is_sized_by_how_gains_vary_and_may_earn_less_than_nothing(tmp_path: Path) -> None:
+    def estimate(champion: float) -> PairedEstimate:
+        one = Increment(date(2026, 1, 5), 100, 1000.0, 50.0, 2000.0, 1000 * champion, 1000.0, 10_000.0)
+        return accumulate([one])
+
+    titles, offers = (world(name, tmp_path, 1).loop for name in ("titles", "offers"))
+    assert titles.reward_is_rate
+    assert not offers.reward_is_rate
+    assert units_needed(titles, estimate(0.2), 0.3) == units_to_see(0.2, 0.3)
+    assert units_needed(offers, estimate(0.2), 0.3) == pytest.approx(units_needed(offers, estimate(-0.2), 0.3))
+    assert 0 < units_needed(offers, estimate(-0.2), 0.3) < float("inf")

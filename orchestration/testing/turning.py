@@ -109,7 +109,7 @@ class TurningLoops:
     @cached_property
     def settings(self) -> Settings:
         most = max(len(turner.subjects) for turner in self.turners)
-        known = {"pseudonym_key": "k" * 32, "subjects_per_turn": most, "seed": self.seed}
+        known: dict[str, Any] = {"pseudonym_key": "k" * 32, "subjects_per_turn": most, "seed": self.seed}
         return Settings(home=self.home, first_turn=FIRST, **known)
 
     @cached_property
