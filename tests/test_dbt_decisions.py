@@ -140,10 +140,9 @@ def test_the_momentum_of_decisions_agrees_with_sums_by_hand(kpis: TurnFacts) -> 
         weights.append(weight)
         for side, rewards in sides.items():
             rates[side].append(rewards.mean())
-            variances[side] += weight**2 * rewards.var() / len(rewards)
+            variances[side] += weight**2 * rewards.var(ddof=1) / len(rewards)
     mean = {side: np.average(found, weights=weights) for side, found in rates.items()}
-    counts = {side: rows.filter(pl.col("in_holdout") == side).height for side in (False, True)}
-    of_mean = {side: variances[side] / sum(weights) ** 2 * n / (n - 1) for side, n in counts.items()}
+    of_mean = {side: variance / sum(weights) ** 2 for side, variance in variances.items()}
     difference, spread = mean[False] - mean[True], Z95 * np.sqrt(sum(of_mean.values()))
     log_spread = Z95 * np.sqrt(sum(of_mean[side] / mean[side] ** 2 for side in of_mean))
     ratio = mean[False] / mean[True]

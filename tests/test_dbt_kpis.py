@@ -242,8 +242,9 @@ def _oracle(met: pl.DataFrame, clicks: pl.DataFrame) -> tuple[float, float, floa
     for side, (met_by, got) in sides.items():
         rates = got.sum(axis=0) / counts[side]
         rate[side] = (weight * rates).sum() / weight.sum()
-        influence = ((got - met_by * rates) * weight / counts[side]).sum(axis=1) / (weight * rates).sum()
-        variance += (influence**2).sum() * len(influence) / (len(influence) - 1)
+        scale = weight / counts[side] * np.sqrt(counts[side] / (counts[side] - 1))
+        influence = ((got - met_by * rates) * scale).sum(axis=1) / (weight * rates).sum()
+        variance += (influence**2).sum()
     ratio = rate[False] / rate[True]
     spread = 1.959963984540054 * np.sqrt(variance)
     return ratio - 1, ratio * np.exp(-spread) - 1, ratio * np.exp(spread) - 1

@@ -4,15 +4,15 @@
 {%- endmacro %}
 
 {# A number whose last digits may depend on the order of a sum, cut before they show. #}
-{% macro repeatable(expression) -%}
-    {{ return(adapter.dispatch("repeatable", "flywheel")(expression)) }}
+{% macro repeatable(expression, places=10) -%}
+    {{ return(adapter.dispatch("repeatable", "flywheel")(expression, places)) }}
 {%- endmacro %}
 
-{% macro default__repeatable(expression) -%} round({{ expression }}, 10) {%- endmacro %}
+{% macro default__repeatable(expression, places) -%} round({{ expression }}, {{ places }}) {%- endmacro %}
 
 {# Only a numeric can be rounded to a place. #}
-{% macro postgres__repeatable(expression) -%}
-    cast(round(cast({{ expression }} as numeric), 10) as double precision)
+{% macro postgres__repeatable(expression, places) -%}
+    cast(round(cast({{ expression }} as numeric), {{ places }}) as double precision)
 {%- endmacro %}
 
 {# Exponential of a number; of one beyond what a double holds, Postgres would break off. #}

@@ -33,20 +33,37 @@ weighted as (
     left join rewards on sides.stratum_key = rewards.stratum_key and sides.in_holdout = rewards.in_holdout
 ),
 
+-- What a unit's reward moves its side's weighted sum of rates by, and what it is counted from. A rate is estimated from
+-- the same units, so that deviations from it are too small by (n - 1) / n; a stratum with a single unit on a side shows
+-- no spread of its own, and is counted from the side's rate instead.
+centred as (
+    select
+        *,
+        coalesce({{ ratio('weight', 'units') }}, 0) * case when units > 1 then sqrt({{ ratio('units', 'units - 1') }}) else 1 end
+            as influence,
+        case
+            when units > 1 then rate
+            else coalesce({{ ratio(
+                'sum(weight * rate) over (partition by turn_loop_key, in_holdout)',
+                'sum(weight) over (partition by turn_loop_key, in_holdout)'
+            ) }}, 0)
+        end as centre
+    from weighted
+),
+
 -- The same, said of each release, so that millions of exposures are joined by one key.
 released as (
     select
         releases.release_key,
-        weighted.turn_loop_key,
-        weighted.in_holdout,
-        weighted.weight,
-        weighted.rate,
-        weighted.units
+        centred.turn_loop_key,
+        centred.in_holdout,
+        centred.influence,
+        centred.centre
     from (select distinct release_key, stratum_key from {{ ref('int_released_variants') }}) as releases
-    inner join weighted on releases.stratum_key = weighted.stratum_key
+    inner join centred on releases.stratum_key = centred.stratum_key
 ),
 
--- What each unit moves its side's weighted sum of rates by: weight / n * (reward - rate), over all strata it is in.
+-- What each unit moves its side's weighted sum of rates by: influence * (reward - centre), over all strata it is in.
 deviations as (
     select
         released.turn_loop_key,
@@ -54,7 +71,7 @@ deviations as (
         exposures.unit_key,
         case
             when exposures.met_two_variants or exposures.treated_in_holdout then 0
-            else -coalesce({{ ratio('released.weight * released.rate', 'released.units') }}, 0)
+            else -released.influence * released.centre
         end as deviation,
         not (exposures.met_two_variants or exposures.treated_in_holdout) as counts,
         exposures.treated_in_holdout
@@ -68,7 +85,7 @@ deviations as (
         released.turn_loop_key,
         outcomes.in_holdout,
         outcomes.unit_key,
-        {{ ratio('released.weight * outcomes.reward', 'released.units') }} as deviation,
+        released.influence * outcomes.reward as deviation,
         false as counts,
         false as treated_in_holdout
     from {{ ref('int_attributed_outcomes') }} as outcomes
@@ -123,11 +140,15 @@ select
     totals.reward,
     totals.weight,
     {{ ratio('totals.weighted_rate', 'totals.weight') }} as rate,
-    -- Variances of the rate and of its logarithm, with the usual correction for a finite number of clusters.
-    {{ ratio('clustered.squared_deviations', 'power(totals.weight, 2)') }}
-        * {{ ratio('clustered.units', 'clustered.units - 1') }} as rate_variance,
-    {{ ratio('clustered.squared_deviations', 'power(totals.weighted_rate, 2)') }}
-        * {{ ratio('clustered.units', 'clustered.units - 1') }} as log_rate_variance
+    -- Variances of the rate and of its logarithm; a single unit shows none.
+    case
+        when clustered.units > 1
+            then {{ repeatable(ratio('clustered.squared_deviations', 'power(totals.weight, 2)'), 15) }}
+    end as rate_variance,
+    case
+        when clustered.units > 1
+            then {{ repeatable(ratio('clustered.squared_deviations', 'power(totals.weighted_rate, 2)'), 15) }}
+    end as log_rate_variance
 from clustered
 inner join totals
     on clustered.turn_loop_key = totals.turn_loop_key and clustered.in_holdout = totals.in_holdout
