@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -166,10 +166,9 @@ def played(names: Sequence[str], seeds: int) -> list[Course]:
 
 
 def read_courses(text: str) -> list[Course]:
-    return [
-        Course(**{name: tuple(value) if isinstance(value, list) else value for name, value in one.items()})
-        for one in json.loads(text)
-    ]
+    found: list[dict[str, Any]] = json.loads(text)
+    series = ("worth", "holdout", "true", "low", "high")
+    return [Course(**one | {name: tuple(one[name]) for name in series}) for one in found]
 
 
 def rows_of(courses_of: Sequence[Course]) -> list[Row]:
@@ -263,10 +262,8 @@ def main() -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        one, chosen_seeds, *rest = sys.argv[1:]
-        found = courses(
-            one, [int(seed) for seed in chosen_seeds.split(",")], *map(float, rest[:1]), *map(int, rest[1:])
-        )
+        asked, chosen_seeds = sys.argv[1:]
+        found = courses(asked, [int(seed) for seed in chosen_seeds.split(",")])
         print(json.dumps([asdict(each) for each in found]))
     else:
         main()
