@@ -77,7 +77,11 @@ class Chosen:
 
 
 def within(floor: float, ceiling: float, moves_at_most: float) -> PriceBounds:
-    """Prices from `floor` to `ceiling`, which move by at most the share `moves_at_most` from one turn to the next."""
+    """Prices from `floor` to `ceiling`, which move by at most the share `moves_at_most` from one turn to the next.
+
+    Where subjects have a feature `cost` (of a unit, in the price's currency), the loop's reward must be what is earned
+    over it, such as Reward("purchase", less={"goods": 1.0}); without that feature it must be revenue.
+    """
     return PriceBounds(floor=floor, ceiling=ceiling, moves_at_most=moves_at_most)
 
 
