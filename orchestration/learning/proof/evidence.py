@@ -117,7 +117,10 @@ def few_near_identical_texts(share: float, *, at_most: float = NEAR_IDENTICAL) -
 def enough_overlap(estimate: PairedEstimate, *, at_least: float = MINIMUM_SUBJECTS) -> Condition:
     """The champion's turns drew enough of what the challenger wants for its value to be known."""
     size = estimate.effective_sample_size
-    said = f"{estimate.subjects} subjects over {len(estimate.increments)} turns are worth {size:.1f} of its own choice."
+    said = (
+        f"Of {estimate.subjects} subjects over {len(estimate.increments)} turns, weighted by how often the challenger "
+        f"would have answered as was logged, {size:.1f} count towards its value."
+    )
     return Condition.of("effective_sample_size", size, ">=", at_least, said)
 
 
