@@ -243,8 +243,8 @@ def test_a_sound_assignment_is_hardly_ever_called_a_mismatch():
 
 
 def test_a_missing_column_could_not_run_and_the_other_expectations_still_do(warehouse):
-    change(warehouse, "alter table flywheel.exposures drop column in_holdout")
-    change(warehouse, "alter table flywheel.subjects drop column original")
+    change(warehouse, "alter table flywheel.exposures rename column in_holdout to held_out")
+    change(warehouse, "alter table flywheel.subjects rename column original to before")
     found = findings(warehouse, "exposures")
     assert found["sample_ratio"].status == found["propensity_as_released"].status == "could not run"
     assert "in_holdout" in found["sample_ratio"].observed
