@@ -207,10 +207,10 @@ def export(
             raise LookupError(f"There is no loop {named!r}; the loops found are {', '.join(sorted(found))}.")
         if kind not in ("sft", "dpo"):
             raise ValueError(f"{kind!r} is no kind of set: sft or dpo.")
-        made = write(open_warehouse(), found[named](Settings().brand_file), kind, Path(folder))  # type: ignore[arg-type]
-    note = "" if made.enough else " The endpoint takes no fewer than 10."
-    audience = " A simulated audience chose them." if made.simulated else ""
-    typer.echo(f"{made.lines} lines in {made.path}.{audience}{note}")
+        exported = write(open_warehouse(), found[named](Settings().brand_file), kind, Path(folder))  # type: ignore[arg-type]
+    note = "" if exported.enough else " The endpoint takes no fewer than 10."
+    audience = " A simulated audience chose them." if exported.simulated else ""
+    typer.echo(f"{exported.lines} lines in {exported.path}.{audience}{note}")
 
 
 @app.command()

@@ -82,31 +82,31 @@ def wheel(home: Path, url: SecretStr | None) -> Wheel:
 @pytest.fixture(scope="module")
 def in_file(tmp_path_factory: pytest.TempPathFactory) -> Turned:
     """Two turns in a file, and a third one produced."""
-    made = Turned(wheel(tmp_path_factory.mktemp("file"), None))
-    made.wheel.turn(FIRST)
-    made.first = rows_of(made.wheel.warehouse)
-    made.wheel.turn(SECOND)
-    made.wheel.produce(THIRD)
-    made.last = rows_of(made.wheel.warehouse)
-    return made
+    turned = Turned(wheel(tmp_path_factory.mktemp("file"), None))
+    turned.wheel.turn(FIRST)
+    turned.first = rows_of(turned.wheel.warehouse)
+    turned.wheel.turn(SECOND)
+    turned.wheel.produce(THIRD)
+    turned.last = rows_of(turned.wheel.warehouse)
+    return turned
 
 
 @pytest.fixture(scope="module")
 def in_database(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) -> Turned:
     """The same on Postgres, but that learning the second turn is killed in the middle of dbt, when its file of events
     has been kept, and then done again while another process produces the third turn and a thread reads all the time."""
-    made = Turned(wheel(tmp_path_factory.mktemp("database"), postgres.new_database()))
-    made.wheel.turn(FIRST)
-    made.first = rows_of(made.wheel.warehouse)
-    made.wheel.produce(SECOND)
-    made.wheel.play(SECOND)
-    killed(made.wheel, "learn", SECOND, "variant_readouts")
-    with turning(made.wheel, "produce", THIRD) as beside, reading(made):
-        made.wheel.flywheel.learn(SECOND)
+    turned = Turned(wheel(tmp_path_factory.mktemp("database"), postgres.new_database()))
+    turned.wheel.turn(FIRST)
+    turned.first = rows_of(turned.wheel.warehouse)
+    turned.wheel.produce(SECOND)
+    turned.wheel.play(SECOND)
+    killed(turned.wheel, "learn", SECOND, "variant_readouts")
+    with turning(turned.wheel, "produce", THIRD) as beside, reading(turned):
+        turned.wheel.flywheel.learn(SECOND)
         _, said = beside.communicate(timeout=120)
         assert beside.returncode == 0, said[-2_000:]
-    made.last = rows_of(made.wheel.warehouse)
-    return made
+    turned.last = rows_of(turned.wheel.warehouse)
+    return turned
 
 
 class reading:

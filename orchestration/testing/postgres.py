@@ -81,9 +81,9 @@ def serve_postgres() -> Iterator[PostgresServer]:
                 [*ending, programs / "postgres", "-D", data, *options], cwd=folder, stdout=said, stderr=said
             )
         try:
-            made = PostgresServer(folder)
-            _await(made, server, log)
-            yield made
+            running = PostgresServer(folder)
+            _await(running, server, log)
+            yield running
         finally:
             server.send_signal(2)  # ends all sessions, and then itself
             server.wait(PATIENCE_S)

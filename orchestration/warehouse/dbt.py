@@ -142,9 +142,9 @@ def _unchanged_views(statements: OpenWarehouse, manifest: "Manifest") -> list[No
 
 
 def _mark_views(statements: OpenWarehouse, manifest: "Manifest", ran: Sequence[NodeResult]) -> None:
-    made = {result.unique_id for result in ran if result.status == "success"}
+    built = {result.unique_id for result in ran if result.status == "success"}
     for name, (mark, node) in _views(manifest).items():
-        if node.unique_id in made:
+        if node.unique_id in built:
             statements.comment_on_view(name, mark)
 
 

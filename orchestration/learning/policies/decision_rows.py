@@ -50,14 +50,14 @@ class DecisionRows:
     def contexts(self) -> list[Context]:
         """The context of each row, with the options that were on offer; equal sets of options are one object."""
         sets: dict[bytes, tuple[Option, ...]] = {}
-        made = []
+        contexts = []
         rows = zip(self.pools, self.formats, self.features, self.offered, strict=True)
         for pool, form, features, offered in rows:
             key = offered.tobytes()
             if key not in sets:
                 sets[key] = tuple(self.catalogue[index] for index in offered if index >= 0)
-            made.append(Context(pool=pool, format=form, features=features, options=sets[key]))
-        return made
+            contexts.append(Context(pool=pool, format=form, features=features, options=sets[key]))
+        return contexts
 
 
 def read_decisions(decisions: pl.DataFrame) -> DecisionRows:

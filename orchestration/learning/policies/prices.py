@@ -99,13 +99,13 @@ class PricePolicy:
     def probabilities_all(self, contexts: Sequence[Context]) -> list[dict[str, float]]:
         """The same for many contexts; equal pools, costs and ladders are worked out once."""
         known: dict[tuple, dict[str, float]] = {}
-        made = []
+        chances = []
         for context in contexts:
             key = (context.pool, context.features.get(COST), context.features.get(IN_FORCE), context.options)
             if key not in known:
                 known[key] = self.probabilities(context)
-            made.append(known[key])
-        return made
+            chances.append(known[key])
+        return chances
 
     def expected(self, context: Context) -> dict[str, float]:
         """Expected profit per decision of each price, keyed by option_id; zeros before any evidence."""
@@ -151,7 +151,7 @@ class PricePolicy:
         )
 
     def _prices(self, context: Context) -> Floats:
-        made = []
+        prices = []
         for option in context.options:
             price = option.parts.get(PRICE)
             if not isinstance(price, float) or price <= 0:
@@ -162,10 +162,10 @@ class PricePolicy:
                     raise ValueError(
                         f"The price {price} is not allowed from {in_force}: {self.bounds}. Offer bounds.ladder(...)."
                     )
-            made.append(price)
-        if not made:
+            prices.append(price)
+        if not prices:
             raise ValueError(f"Nothing to choose from in pool {context.pool!r}: a context needs options.")
-        return np.array(made)
+        return np.array(prices)
 
     @staticmethod
     def _cost(context: Context) -> float:
