@@ -25,7 +25,7 @@ demo: $(READY) ## four turns on a real catalogue, with a real model and a simula
 	$(BIN)/flywheel demo
 
 test: $(READY) $(BROWSER) $(CONTAINMENT) $(DATABASE) ## all tests
-	$(BIN)/python -m pytest -n $(workers) --dist loadfile
+	$(BIN)/python -m pytest -n $(workers) --dist loadfile --no-loadscope-reorder
 
 up: $(READY) ## the Dagster UI, its daemon and the MLflow UI on 127.0.0.1; Ctrl-C ends all
 	$(BIN)/flywheel up

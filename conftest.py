@@ -1,4 +1,4 @@
-"""What tests share: where the real data lies, and a Postgres of one's own."""
+"""What tests share: where the real data lies, a Postgres of one's own, and which files begin first."""
 
 import os
 from collections.abc import Iterator
@@ -9,6 +9,12 @@ import pytest
 from orchestration.testing.postgres import PostgresServer, postgres_programs, serve_postgres
 
 ROOT = Path(__file__).resolve().parent
+LONGEST = ("test_crash.py", "test_live.py", "test_postgres.py", "test_replay.py", "test_turn.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files begin first, so that no worker is left with one of them when the others have ended."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
 @pytest.fixture(scope="session")
