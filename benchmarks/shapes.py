@@ -95,7 +95,7 @@ def courses(name: str, seeds: Sequence[int], strength: float = 1.0, turns: int =
     logging.disable(logging.WARNING)
     from orchestration.graph.driver import TurnFailedError
     from orchestration.testing.scripted_model import ScriptedModel
-    from orchestration.testing.turning import Turner, TurningLoops
+    from orchestration.testing.turning import Turner, TurningLoops, key_of_turn
     from orchestration.worlds.simulated.shapes import world
 
     started = time.perf_counter()
@@ -106,12 +106,12 @@ def courses(name: str, seeds: Sequence[int], strength: float = 1.0, turns: int =
             home=Path(folder) / "home",
             turners=[Turner(loop=one.loop, subjects=one.subjects, audience=one.audience) for one in worlds],
             model=ScriptedModel(script) if script else None,
-            seed=seeds[0],
+            options={"seed": seeds[0]},
         )
         for place in range(turns):
             begun = time.perf_counter()
             try:
-                wheel.turn(place)
+                wheel.turn(key_of_turn(place))
             except TurnFailedError as error:
                 if not error.refused_by:
                     raise
