@@ -13,7 +13,7 @@ from orchestration.landing.addressees import Addressees
 from orchestration.landing.landed_rows import Arrival, FileRefusedError, Progress
 from orchestration.landing.manifest import FileKind
 from orchestration.landing.pseudonyms import Pseudonyms
-from orchestration.landing.rules import Statement, documents, events, reviews, subjects
+from orchestration.landing.rules import Slice, Statement, documents, events, reviews, subjects
 from orchestration.landing.rules.columns import Column
 from orchestration.loops.declaration import Loop
 from orchestration.tables import TABLES
@@ -93,8 +93,7 @@ class EventIntake:
         self._name_subjects(connection)
         turns = [turn for (turn,) in connection.execute(events.touched_turns(self.window)).fetchall()]
         _run(connection, events.declared(self.loops, self.window))
-        for table, columns, where, parameters in events.needed(turns, self.window, self.loops):
-            session.bring(TABLES[table], columns, where, parameters)
+        _bring(session, events.needed(turns, self.window, self.loops))
         _run(connection, [events.released(turns, self.window, self.loops), *events.refused(self.window)])
         any_refused = _number(connection, "select count(*) from refused") > 0
         _run(connection, events.repeated(self.window, turns, any_refused))
@@ -153,14 +152,12 @@ class SubjectIntake:
     ) -> Stored:
         connection = session.connection
         pseudonym, key = self.pseudonyms.sql, self.pseudonyms.parameters
-        for table, columns, where, parameters in subjects.needed(self.loop):
-            session.bring(TABLES[table], columns, where, parameters)
+        _bring(session, subjects.needed(self.loop))
         _run(connection, subjects.decided(self.loop, self.declared.subjects, pseudonym, key))
         if self.declared.subjects.key_is_personal:
             # Before the rows are kept: whoever is generated for can be answered, and taking in again changes nothing.
             self.addressees.remember(connection.execute(subjects.addressees(self.declared.subjects)).fetchall())
-        accepted = _run(connection, subjects.stored(self.loop, file_hash))
-        return Stored(accepted, _number(connection, "select count(*) from repeated"))
+        return _stored(connection, subjects.stored(self.loop, file_hash))
 
 
 @dataclass(frozen=True)
@@ -184,11 +181,9 @@ class DocumentIntake:
         progress: Progress,  # noqa: ARG002
     ) -> Stored:
         connection = session.connection
-        for table, columns, where, parameters in documents.needed(self.loop):
-            session.bring(TABLES[table], columns, where, parameters)
+        _bring(session, documents.needed(self.loop))
         _run(connection, documents.decided(self.loop))
-        accepted = _run(connection, documents.stored(self.loop, file_hash))
-        return Stored(accepted, _number(connection, "select count(*) from repeated"))
+        return _stored(connection, documents.stored(self.loop, file_hash))
 
 
 @dataclass(frozen=True)
@@ -215,11 +210,19 @@ class ReviewIntake:
     ) -> Stored:
         connection = session.connection
         pseudonym, key = self.pseudonyms.sql("reviewer"), self.pseudonyms.parameters
-        for table, columns, where, parameters in reviews.needed(self.loop):
-            session.bring(TABLES[table], columns, where, parameters)
+        _bring(session, reviews.needed(self.loop))
         _run(connection, reviews.decided(self.loop, self.latest, pseudonym, key))
-        accepted = _run(connection, reviews.stored(self.loop, file_hash))
-        return Stored(accepted, _number(connection, "select count(*) from repeated"))
+        return _stored(connection, reviews.stored(self.loop, file_hash))
+
+
+def _bring(session: IntakeSession, needed: Iterable[Slice]) -> None:
+    for table, columns, where, parameters in needed:
+        session.bring(TABLES[table], columns, where, parameters)
+
+
+def _stored(connection: "duckdb.DuckDBPyConnection", statements: Iterable[Statement]) -> Stored:
+    """Store the rows that were decided on; how many there were, and how many had landed before."""
+    return Stored(_run(connection, statements), _number(connection, "select count(*) from repeated"))
 
 
 def _run(connection: "duckdb.DuckDBPyConnection", statements: Iterable[Statement]) -> int:
