@@ -78,7 +78,7 @@ def by_policy(seed: int) -> Season:
             before = in_force[product.name]
             rungs = product.bounds.ladder(before)
             options = tuple(Option(option_id=f"{rung:.2f}", parts={"price": rung}) for rung in rungs)
-            features = {"cost": product.cost, "price_in_force": before}
+            features = {"unit_cost": product.cost, "price_in_force": before}
             chances = policy.probabilities(Context(pool=product.name, features=features, options=options))
             p = np.array([chances[f"{rung:.2f}"] for rung in rungs])
             prices = np.array(rungs)

@@ -128,6 +128,10 @@ def test_a_guard_is_addressed_to_a_field() -> None:
         ({"delivery": Trial()}, "names no test"),
         ({"subjects": subjects(personal=("id",))}, "Deliver it with PerUnit"),
         ({"subjects": subjects(lives=until_met("passed"))}, "lives until 'passed'"),
+        (
+            {"generation": chosen(price=within(1, 9, 0.1, cost="paid"), price_field="b")},
+            "from .*paid.* among the facts",
+        ),
         ({"feeds": (Feed(source="content", fact="best", gather=best_texts),)}, "feeds itself"),
     ],
 )
@@ -154,6 +158,11 @@ def test_words_of_a_declaration_are_named_so_that_none_can_be_shifted_by_one() -
 def test_a_fact_alone_is_no_tuple_of_facts() -> None:
     with pytest.raises(ValueError, match="give a tuple of columns"):
         subjects(facts="brand")
+
+
+def test_a_feature_does_not_take_the_name_that_the_choice_of_a_price_uses() -> None:
+    with pytest.raises(ValueError, match=r"Rename the features .*unit_cost"):
+        Subjects(key="id", facts=("unit_cost",), features=("unit_cost",), original="text", pool="unit_cost")
 
 
 def test_an_outcome_needs_time_to_happen() -> None:

@@ -21,7 +21,7 @@ def rungs(prices):
 
 
 def at(pool, prices, cost=4.0, **features):
-    return Context(pool=pool, features={"cost": cost, **features}, options=rungs(prices))
+    return Context(pool=pool, features={"unit_cost": cost, **features}, options=rungs(prices))
 
 
 def sold(rng, turn, pool, prices, *, elasticity, cost=4.0, rate=0.3, n=3000, revenue=False):
@@ -39,7 +39,7 @@ def sold(rng, turn, pool, prices, *, elasticity, cost=4.0, rate=0.3, n=3000, rev
         parts={f"{price:.2f}": {"price": price} for price in prices},
         subjects=[f"{pool}-{turn}-{row}" for row in range(n)],
         pools=[pool] * n,
-        features=[{} if revenue else {"cost": cost}] * n,
+        features=[{} if revenue else {"unit_cost": cost}] * n,
     ).with_columns(decision_id=pl.lit(pool) + pl.col("decision_id"))
 
 
@@ -179,7 +179,7 @@ def test_a_shop_earns_more_within_its_bounds_than_at_its_first_prices_and_moves_
                 names=[f"{rung:.2f}" for rung in ladder],
                 parts={f"{rung:.2f}": {"price": rung} for rung in ladder},
                 pools=["tea"] * 2000,
-                features=[{"cost": cost, "price_in_force": price}] * 2000,
+                features=[{"unit_cost": cost, "price_in_force": price}] * 2000,
             )
         )
         moved = ladder[int(p.argmax())]
@@ -187,3 +187,28 @@ def test_a_shop_earns_more_within_its_bounds_than_at_its_first_prices_and_moves_
         price, policy = moved, fit_prices(pl.concat(log), bounds=BOUNDS)
     assert 5.0 <= price <= 7.2
     assert earned[-1] > 1.15 * 0.1 * (10 - cost)
+
+
+def test_before_any_evidence_prices_stay_around_the_one_a_subject_came_with():
+    """Each turn moves from the price before; drawn evenly, prices would wander off by chance and for no reason."""
+    rng = np.random.default_rng(9)
+    policy = PricePolicy.first(bounds=BOUNDS)
+    prices = np.full(400, 10.0)
+    for _ in range(30):
+        for row, before in enumerate(prices):
+            ladder = BOUNDS.ladder(float(before))
+            chances = policy.probabilities(at("tea", ladder, price_in_force=float(before), price_at_start=10.0))
+            assert sum(chances.values()) == pytest.approx(1)
+            assert min(chances.values()) > 0
+            prices[row] = rng.choice(ladder, p=list(chances.values()))
+    assert float(np.median(prices)) == pytest.approx(10.0, rel=0.03)
+    assert float(np.abs(np.log(prices / 10.0)).max()) < 4 * BOUNDS.moves_at_most
+
+
+def test_decisions_whose_cost_is_not_known_teach_nothing_where_the_reward_is_profit():
+    rng = np.random.default_rng(10)
+    prices = BOUNDS.ladder(10.0)
+    known = pl.concat([sold(rng, turn, "tea", prices, elasticity=-3.0) for turn in range(3)])
+    unknown = pl.concat([sold(rng, turn, "pie", prices, elasticity=-9.0, revenue=True) for turn in range(3)])
+    bounds = PriceBounds(floor=5.0, ceiling=20.0, moves_at_most=0.10, cost="cost")
+    assert fit_prices(pl.concat([known, unknown]), bounds=bounds) == fit_prices(known, bounds=bounds)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestration.generation.pipeline import Alternative, Find, Generation, Passage, Subject
-from orchestration.learning.policies.price_bounds import IN_FORCE, PriceBounds
+from orchestration.learning.policies.price_bounds import AT_START, IN_FORCE, UNIT_COST, PriceBounds
 from orchestration.loops.recipes import Recipe, Recipes
 
 
@@ -34,7 +34,7 @@ class Chosen:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        return ()
+        return (self.price.cost,) if self.price and self.price.cost else ()
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -47,7 +47,11 @@ class Chosen:
         return None if self.offers else self.price
 
     def known_of(self, subject: Subject) -> dict[str, float]:
-        return {} if self.price is None else {IN_FORCE: self._in_force(subject, self.price)}
+        if self.price is None:
+            return {}
+        cost = _unit_cost(subject, self.price)
+        known = {IN_FORCE: self._in_force(subject, self.price), AT_START: self._at_start(subject, self.price)}
+        return known if cost is None else {**known, UNIT_COST: cost}
 
     def alternatives(self, subject: Subject, recipes: Sequence[Recipe]) -> tuple[Alternative, ...]:  # noqa: ARG002
         prices = self._prices(subject)
@@ -68,21 +72,31 @@ class Chosen:
         return ()
 
     def _prices(self, subject: Subject) -> tuple[float, ...]:
-        return () if self.price is None else self.price.ladder(self._in_force(subject, self.price))
+        if self.price is None:
+            return ()
+        in_force = self._in_force(subject, self.price)
+        if self.price.cost and _unit_cost(subject, self.price) is None:
+            return (in_force,)  # what a price earns is not known, so it stays
+        return self.price.ladder(in_force)
 
     def _in_force(self, subject: Subject, bounds: PriceBounds) -> float:
-        known = subject.in_force.get(self.price_field) or subject.facts.get(self.price_field)
-        price = float(known) if known else round((bounds.floor * bounds.ceiling) ** 0.5, 2)
+        known = _number(subject.in_force.get(self.price_field))
+        return self._at_start(subject, bounds) if known is None else min(max(known, bounds.floor), bounds.ceiling)
+
+    def _at_start(self, subject: Subject, bounds: PriceBounds) -> float:
+        known = _number(subject.facts.get(self.price_field))
+        price = known if known is not None else round((bounds.floor * bounds.ceiling) ** 0.5, 2)
         return min(max(price, bounds.floor), bounds.ceiling)
 
 
-def within(floor: float, ceiling: float, moves_at_most: float) -> PriceBounds:
+def within(floor: float, ceiling: float, moves_at_most: float, cost: str | None = None) -> PriceBounds:
     """Prices from `floor` to `ceiling`, which move by at most the share `moves_at_most` from one turn to the next.
 
-    Where subjects have a feature `cost` (of a unit, in the price's currency), the loop's reward must be what is earned
-    over it, such as Reward("purchase", less={"goods": 1.0}); without that feature it must be revenue.
+    `cost` names the fact that holds what a unit costs, in the price's currency: the loop's reward must then be what is
+    earned over it, such as Reward("purchase", less={"goods": 1.0}). Without it, the reward must be revenue. The price
+    of a subject whose cost is not known stays where it is.
     """
-    return PriceBounds(floor=floor, ceiling=ceiling, moves_at_most=moves_at_most)
+    return PriceBounds(floor=floor, ceiling=ceiling, moves_at_most=moves_at_most, cost=cost)
 
 
 def chosen(
@@ -96,3 +110,16 @@ def chosen(
     named = dict(offers) if isinstance(offers, Mapping) else {name: {} for name in offers}
     step = Chosen(offers=named, offer_field=offer_field if named else None, price=price, price_field=price_field)
     return Generation(steps=(step,))
+
+
+def _unit_cost(subject: Subject, bounds: PriceBounds) -> float | None:
+    return _number(subject.facts.get(bounds.cost)) if bounds.cost else None
+
+
+def _number(value: object) -> float | None:
+    """A positive, finite number; None for what is not one."""
+    try:
+        number = float(str(value))
+    except ValueError:
+        return None
+    return number if 0 < number < float("inf") else None

@@ -20,6 +20,7 @@ from orchestration.delivery.protocol import Delivery
 from orchestration.generation.answers import rendered, shown_fields
 from orchestration.generation.pipeline import Generation
 from orchestration.guards.verdict import Guard
+from orchestration.learning.policies.price_bounds import AT_START, IN_FORCE, UNIT_COST
 from orchestration.loops.feeds import Feed
 from orchestration.loops.lives import Life, stays
 
@@ -51,6 +52,8 @@ class Subjects:
         for name in ("facts", "features", "personal"):
             if isinstance(getattr(self, name), str):
                 raise ValueError(f"Subjects({name}={getattr(self, name)!r}): give a tuple of columns, not one text.")
+        if taken := set(self.features) & {AT_START, IN_FORCE, UNIT_COST}:
+            raise ValueError(f"Rename the features {sorted(taken)}: the choice of a price uses these names itself.")
         if unknown := {*self.features, *self.lives.columns} - set(self.facts):
             raise ValueError(f"Name {sorted(unknown)} among the facts: that is where they are kept.")
         if unknown := set(self.personal) - set(self.columns):

@@ -11,16 +11,25 @@ import numpy as np
 
 IN_FORCE = "price_in_force"
 """The feature of a context from which a price moves."""
+AT_START = "price_at_start"
+"""The feature of a context that holds the price which the subject came with."""
+UNIT_COST = "unit_cost"
+"""The feature of a context that holds what a unit costs, where the reward is profit."""
 _SLACK = 1e-9  # what rounding in arithmetic may add to a bound
 
 
 @dataclass(frozen=True, kw_only=True)
 class PriceBounds:
-    """A price lies in [`floor`, `ceiling`] and moves by at most the share `moves_at_most` of the price in force."""
+    """A price lies in [`floor`, `ceiling`] and moves by at most the share `moves_at_most` of the price in force.
+
+    `cost` names the fact that holds what a unit costs, where the reward is what is earned over it; without, the reward
+    is revenue.
+    """
 
     floor: float
     ceiling: float
     moves_at_most: float
+    cost: str | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.floor <= self.ceiling < math.inf:

@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 
 from orchestration.learning.policies.choice import Context, canonical
 from orchestration.learning.policies.decision_rows import DecisionRows, read_decisions
-from orchestration.learning.policies.price_bounds import IN_FORCE, PriceBounds
+from orchestration.learning.policies.price_bounds import AT_START, IN_FORCE, UNIT_COST, PriceBounds
 from orchestration.learning.policies.product_model import Products, posterior
 
 Floats = NDArray[np.float64]
 EXPLORATION = 0.02
 BOLDNESS = 0.3
-PRICE, COST = "price", "cost"
+PRICE = "price"
 _NODES = (np.arange(256) + 0.5) / 256
 
 
@@ -48,8 +48,8 @@ POOL_SPREADS = {"level": 0.7, "elasticity": 0.5}
 class PricePolicy:
     """Beliefs about demand, by pool and in general; a value that is never changed, only replaced.
 
-    Options carry a part `price`. A context's features may hold `cost`, the unit cost (0 when missing: what is earned
-    is then revenue), and `price_in_force`, from which `bounds` limit the move.
+    Options carry a part `price`. A context's features may hold `unit_cost` (0 when missing: what is earned is then
+    revenue), `price_in_force`, from which `bounds` limit the move, and `price_at_start`.
     """
 
     general: Demand | None = None
@@ -69,7 +69,7 @@ class PricePolicy:
 
     @classmethod
     def first(cls, *, bounds: PriceBounds | None = None, exploration: float = EXPLORATION) -> "PricePolicy":
-        """The policy before any evidence: every rung is as likely as any other."""
+        """The policy before any evidence: it tries rungs around the price that a subject came with."""
         return cls(bounds=bounds, exploration=exploration)
 
     def probabilities(self, context: Context) -> dict[str, float]:
@@ -84,7 +84,8 @@ class PricePolicy:
         prices = self._prices(context)
         count = len(prices)
         if self.general is None:
-            return {option.option_id: 1 / count for option in context.options}
+            shares = self._around_start(context, prices)
+            return {option.option_id: float(share) for option, share in zip(context.options, shares, strict=True)}
         demand = self.demand(context.pool)
         elasticity = demand.elasticity + BOLDNESS * demand.doubt * ndtri(_NODES)
         middle = float(np.exp(np.log(prices).mean()))
@@ -101,7 +102,8 @@ class PricePolicy:
         known: dict[tuple, dict[str, float]] = {}
         chances = []
         for context in contexts:
-            key = (context.pool, context.features.get(COST), context.features.get(IN_FORCE), context.options)
+            known_by = (UNIT_COST, IN_FORCE, AT_START)
+            key = (context.pool, *(context.features.get(name) for name in known_by), context.options)
             if key not in known:
                 known[key] = self.probabilities(context)
             chances.append(known[key])
@@ -167,9 +169,22 @@ class PricePolicy:
             raise ValueError(f"Nothing to choose from in pool {context.pool!r}: a context needs options.")
         return np.array(prices)
 
+    def _around_start(self, context: Context, prices: Floats) -> Floats:
+        """Probabilities (k,) of rungs before any evidence: even, but drawn back to the price at the start.
+
+        Each turn moves from the last price, so that even rungs alone would wander away from it without a reason. The
+        weight is a normal curve over the logarithm of the price, as wide as one move.
+        """
+        start = context.features.get(AT_START)
+        if not isinstance(start, float) or self.bounds is None or self.bounds.moves_at_most == 0:
+            return np.full(len(prices), 1 / len(prices))
+        away = (np.log(prices) - math.log(start)) / self.bounds.moves_at_most
+        near = np.exp(-0.5 * (away**2 - np.min(away**2)))
+        return (1 - self.exploration) * near / near.sum() + self.exploration / len(prices)
+
     @staticmethod
     def _cost(context: Context) -> float:
-        cost = context.features.get(COST, 0.0)
+        cost = context.features.get(UNIT_COST, 0.0)
         if not isinstance(cost, float):
             raise ValueError(f"The unit cost must be a number, not {cost!r}.")
         return cost
@@ -180,13 +195,15 @@ def fit_prices(
 ) -> PricePolicy:
     """Beliefs about demand from all decisions logged so far; columns as in decision_rows.
 
-    `reward` is what was earned: profit, when a context's features hold `cost`, else revenue. The units bought are
+    `reward` is what was earned: profit, when a context's features hold `unit_cost`, else revenue. The units bought are
     the reward over the margin, price less cost; where nothing is left of the price, they are 1 for any reward. Held
     out decisions have no price among the options and teach nothing. The same rows give the same policy.
     """
     rows = read_decisions(decisions)
     asked = np.array([_price(option.parts) for option in rows.catalogue])
     use = np.flatnonzero((rows.chosen >= 0) & (asked[rows.chosen] > 0)) if len(asked) else np.empty(0, dtype=int)
+    if bounds is not None and bounds.cost:
+        use = np.array([row for row in use if UNIT_COST in rows.features[row]], dtype=int)
     bought = _bought(rows, asked, use)
     if not len(use) or not bought.any():
         return PricePolicy.first(bounds=bounds, exploration=exploration)
@@ -235,7 +252,7 @@ def fit_prices(
 
 def _bought(rows: DecisionRows, asked: Floats, use: NDArray[np.int64]) -> Floats:
     """Units bought (u,) in the decisions `use`, from what they earned."""
-    costs = np.array([_number(rows.features[row].get(COST)) for row in use])
+    costs = np.array([_number(rows.features[row].get(UNIT_COST)) for row in use])
     margin = asked[rows.chosen[use]] - costs if len(use) else costs
     earned = rows.rewards[use]
     clear = np.abs(margin) > 1e-6
