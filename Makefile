@@ -6,6 +6,7 @@ READY := .venv/.ready
 BROWSER := .venv/.browser
 CONTAINMENT := .venv/.containment
 DATABASE := .venv/.database
+NODE := .venv/.node
 home ?= $(or $(FLYWHEEL_HOME),var/demo)
 only ?=
 workers ?= 2
@@ -24,7 +25,7 @@ help: ## this list
 demo: $(READY) ## four turns on a real catalogue, with a real model and a simulated audience
 	$(BIN)/flywheel demo
 
-test: $(READY) $(BROWSER) $(CONTAINMENT) $(DATABASE) ## all tests
+test: $(READY) $(BROWSER) $(CONTAINMENT) $(DATABASE) $(NODE) ## all tests
 	$(BIN)/python -m pytest -n $(workers) --dist loadfile --no-loadscope-reorder
 
 up: $(READY) ## the Dagster UI, its daemon and the MLflow UI on 127.0.0.1; Ctrl-C ends all
@@ -69,6 +70,13 @@ $(DATABASE): $(READY)
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || \
 		(apt-get update -q && apt-get install -y -q --no-install-recommends postgresql) || \
 		echo "No Postgres server here: its tests are skipped."
+	@touch $@
+
+# The file that applications in JavaScript serve by is tested with Node.
+$(NODE): $(READY)
+	@command -v node >/dev/null || \
+		(apt-get update -q && apt-get install -y -q --no-install-recommends nodejs) || \
+		(echo "Install Node 18 or later: tests serve a release in JavaScript with it." && false)
 	@touch $@
 
 pins: ## renew requirements.txt from pyproject.toml
