@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestration.commands.convert import convert
 from orchestration.commands.review import review
 from orchestration.commands.terminal import console, only_loop, open_landing, open_warehouse, plain_errors
 from orchestration.settings import Settings
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Turn the generative growth flywheel, and ask it what it did.")
 app.add_typer(review, name="review")
+app.add_typer(convert, name="convert")
 
 
 @app.callback()
