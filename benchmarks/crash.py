@@ -69,7 +69,7 @@ class Shop:
 
     @property
     def settings(self) -> Settings:
-        return Settings(**self._options)  # type: ignore[arg-type]
+        return Settings(**self._options)
 
     @property
     def environment(self) -> dict[str, str]:

@@ -5,6 +5,7 @@ Not here: the work itself (driver, commands).
 """
 
 import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,15 +13,25 @@ import typer
 
 from orchestration.commands.convert import convert
 from orchestration.commands.review import review
-from orchestration.commands.terminal import console, only_loop, open_landing, open_warehouse, plain_errors
+from orchestration.commands.terminal import (
+    PlainErrorsGroup,
+    console,
+    only_loop,
+    open_landing,
+    open_warehouse,
+    plain_errors,
+)
 from orchestration.settings import Settings
+from orchestration.settings_errors import unknown_variables
 
 if TYPE_CHECKING:
     from rich.tree import Tree
 
     from orchestration.commands.lineage import Trace
 
-app = typer.Typer(no_args_is_help=True, help="Turn the generative growth flywheel, and ask it what it did.")
+app = typer.Typer(
+    cls=PlainErrorsGroup, no_args_is_help=True, help="Turn the generative growth flywheel, and ask it what it did."
+)
 app.add_typer(review, name="review")
 app.add_typer(convert, name="convert")
 
@@ -29,6 +40,8 @@ app.add_typer(convert, name="convert")
 def quiet() -> None:
     # Libraries that set logging up for themselves would fill the terminal with every request they make.
     logging.basicConfig(level=logging.WARNING)
+    for line in unknown_variables(os.environ, Settings.model_fields):
+        typer.secho(line, fg="yellow", err=True)
 
 
 @app.command()

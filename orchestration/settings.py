@@ -4,29 +4,66 @@ Here: what an operator may change, read from the environment and `.env`, and the
 Not here: what a loop is (loops), options of one command (cli), anything a turn computes.
 """
 
+import json
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
+
+from orchestration.settings_errors import WrongSettingsError, variable_of, wrong_settings
+
+
+def _parted(value: object) -> object:
+    """A JSON list as it is, any other text parted at its commas."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
+        try:
+            return json.loads(value)
+        except ValueError:
+            raise ValueError("must be texts separated by commas, or a JSON list of texts") from None
+    return [each.strip() for each in value.split(",") if each.strip()]
+
+
+Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parted)]
+"""Several texts of one variable: `en,de`, or as JSON."""
 
 
 class Settings(BaseSettings):
-    """Settings from `FLYWHEEL_*` variables and `.env`; the endpoint's from the usual `OPENAI_*` ones."""
+    """Settings from `FLYWHEEL_*` variables and `.env`; the endpoint's from the usual `OPENAI_*` ones.
 
-    model_config = SettingsConfigDict(env_prefix="FLYWHEEL_", env_file=".env", extra="ignore", populate_by_name=True)
+    An empty variable counts as unset. Raises WrongSettingsError, a line for each setting that cannot be.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="FLYWHEEL_",
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        populate_by_name=True,
+        allow_inf_nan=False,
+    )
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as fault:
+            raise wrong_settings(fault, type(self).model_fields) from None
+        except (SettingsError, UnicodeDecodeError, OSError) as fault:
+            raise WrongSettingsError(f"The settings cannot be read: {fault}. Correct .env, or the variable.") from None
 
     home: Path = Field(Path("var/demo"), description="Folder that holds everything a flywheel keeps.")
     first_turn: date = Field(date(2026, 1, 5), description="First day of the first turn; a Monday for weekly turns.")
     cadence: Literal["weekly", "daily"] = Field("weekly", description="Length of a turn.")
     seed: int = Field(7, description="Seed of every random choice; the same seed and input give the same rows.")
 
-    loops: tuple[str, ...] = Field(
+    loops: Listed = Field(
         (), description="Loops that turn, of those found; all that need no command of their own when unset."
     )
-    feeds_off: tuple[str, ...] = Field(
+    feeds_off: Listed = Field(
         (), description="Hand-overs between loops that are switched off, each as `SOURCE>RECEIVER`."
     )
     planned_turns: int | None = Field(
@@ -67,7 +104,11 @@ class Settings(BaseSettings):
     )
 
     subjects_per_turn: int = Field(48, ge=1, description="Most subjects that one turn of one loop generates for.")
-    languages: tuple[str, ...] = Field(("en",), description="Languages to generate in, as ISO 639-1 codes.")
+    languages: Listed = Field(
+        ("en",),
+        min_length=1,
+        description="Languages to generate in, as ISO 639-1 codes: `en,de`; the first for subjects that name none.",
+    )
     brand_file: Path | None = Field(None, description="TOML file of banned claims; the shipped one when unset.")
     pseudonym_key: SecretStr | None = Field(
         None, description="Key of the hash that replaces customer identifiers; made once under home when unset."
@@ -85,6 +126,13 @@ class Settings(BaseSettings):
     @classmethod
     def _none_when_empty(cls, address: object) -> object:
         return address or None  # what is wrong with an address is told where it is opened: here, it would be shown
+
+    @field_validator("openai_base_url", "mlflow_ui")
+    @classmethod
+    def _is_address(cls, address: str | None) -> str | None:
+        if address and not address.startswith(("http://", "https://")):
+            raise ValueError("must be an address that starts with http:// or https://")
+        return address
 
     @cached_property
     def root(self) -> Path:
@@ -125,7 +173,7 @@ def settings_table() -> str:
     """Every setting as a Markdown table: variable, default, meaning. The README holds it between markers."""
     lines = ["| variable | default | |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
-        variable = field.validation_alias or f"FLYWHEEL_{name.upper()}"
+        variable = variable_of(name, field)
         default = "" if field.default is None else field.default
         shown = ", ".join(default) if isinstance(default, tuple) else str(default)
         lines.append(f"| `{variable}` | {f'`{shown}`' if shown else ''} | {field.description} |")

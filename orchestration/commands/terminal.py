@@ -6,9 +6,10 @@ Not here: any command (cli, review).
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
+from typer.core import TyperGroup
 
 from orchestration.settings import Settings
 
@@ -54,6 +55,14 @@ def plain_errors() -> Iterator[None]:
     except (TurnFailedError, WarehouseError, ValueError, LookupError, FileNotFoundError) as error:
         typer.secho(str(error), fg="red", err=True)
         raise typer.Exit(1) from error
+
+
+class PlainErrorsGroup(TyperGroup):
+    """Commands that tell what went wrong in one message, whichever of them it was."""
+
+    def invoke(self, ctx: Any) -> Any:
+        with plain_errors():
+            return super().invoke(ctx)
 
 
 def only_loop() -> str:
