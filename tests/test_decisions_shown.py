@@ -13,7 +13,7 @@ from orchestration.commands.exporting import export
 from orchestration.commands.lineage import Trace, UnknownIdentityError, leaves, trace
 from orchestration.commands.report import lift_text, released_text, turn_lines
 from orchestration.delivery import PerUnit
-from orchestration.generation import Shown, chosen, grounded_on, written
+from orchestration.generation import Shown, chosen, escalated, grounded_on, written
 from orchestration.generation.calls import Request
 from orchestration.guards import rule
 from orchestration.loops.declaration import Loop, Outcome, Reward, Subjects, days
@@ -39,13 +39,17 @@ def mails(folder: Path) -> Loop:
     return Loop(
         name="mails",
         subjects=Subjects(
-            key="customer", facts=("region",), original="offer_now", pool="region", format="form", lives=each_turn()
+            key="customer", facts=("region", "angry"), original="offer_now", pool="region", format="form", lives=each_turn()
         ),
         generation=chosen({"ten_off": {"percent": 10}, "points": {"percent": 0}})
         >> grounded_on("terms", passages=1)
-        >> written(Recipes(folder)),
+        >> written(Recipes(folder))
+        | escalated(when=("angry",)),
         answer=Mail,
-        guards=(rule("modest", "At most ten per cent.", lambda answer, _: answer["percent"] <= 10),),
+        guards=(
+            rule("modest", "At most ten per cent.", lambda answer, _: answer["percent"] <= 10),
+            rule("no_end", "No subject line that ends on 7.", lambda answer, _: not answer["subject"].endswith("7")),
+        ),
         delivery=PerUnit(unit="customer", holdout=0.3),
         outcomes=(Outcome("bought", within=days(7)),),
         reward=Reward("bought"),
@@ -64,7 +68,10 @@ def buys(answer: dict[str, Any], item: dict[str, Any]) -> dict[str, float]:  # n
 def turned(tmp_path_factory: pytest.TempPathFactory) -> TurningLoop:
     home = tmp_path_factory.mktemp("mails")
     (home / "recipes").mkdir()
-    customers = [{"customer": f"c{n}", "region": "north", "offer_now": "none", "form": "title"} for n in range(40)]
+    customers = [
+        {"customer": f"c{n}", "region": "north", "offer_now": "none", "form": "title", "angry": "yes" if n % 9 == 1 else ""}
+        for n in range(40)
+    ]
     loop = TurningLoop(
         home / "home",
         mails(home / "recipes"),
@@ -115,6 +122,18 @@ def test_one_that_was_left_alone_says_what_it_got_and_leads_to_its_subject(turne
     assert f"subject {row['subject_id']}" in leaves(chain)
     of_subject = trace(turned.warehouse, row["subject_id"])
     assert chain.what in leaves(of_subject)
+
+
+def test_a_turn_in_which_some_answers_were_stopped_or_left_to_a_person_is_learned_from(turned: TurningLoop) -> None:
+    stopped = turned.table("decisions").filter(~pl.col("delivered"), ~pl.col("in_holdout"))
+    sent = {row["subject_id"]: row for row in map(json.loads, turned.outbox(TURN).read_text().splitlines())}
+    assert {(sent[subject]["deliver"], sent[subject]["provenance"]["source"]) for subject in stopped["subject_id"]} == {
+        ("original", "original"),
+        ("person", "original"),
+    }
+    assert not stopped["is_control"].any(), "who is compared with the others is the holdout, and nobody else"
+    assert stopped["option"].is_not_null().all()
+    assert turned.table("evidence").filter("is_control").height == turned.table("decisions")["in_holdout"].sum()
 
 
 def test_exposures_and_figures_lead_to_decisions_too(turned: TurningLoop) -> None:

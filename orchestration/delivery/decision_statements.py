@@ -6,7 +6,8 @@ Not here: what is made of their rows (decisions, decision_learning).
 
 PROVENANCE = """
     select
-        d.*, b.prompt_name, b.prompt_version, b.seed, b.language, b.turn as written_in, b.policy_version as chosen_by,
+        d.*, b.prompt_name, b.prompt_version, b.seed, b.language, b.escalation, b.turn as written_in,
+        b.policy_version as chosen_by,
         l.model,
         (select max(decided_by) from flywheel.reviews as v
          where v.loop = d.loop and v.candidate_id = d.candidate_id and v.turn <= d.turn

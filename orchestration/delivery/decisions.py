@@ -83,7 +83,7 @@ def decision_rows(
                 "option_parts": brief["option_parts"] if brief else "{}",
                 "option": option,
                 "propensity": brief["propensity"] if brief else 1.0,
-                "is_control": held_out or review is None,
+                "is_control": held_out,
                 "in_holdout": held_out,
                 "delivered": review is not None,
                 "variant_id": variant,

@@ -60,6 +60,8 @@ class PerUnit(LearnsFromDecisions):
     def fits(self, loop: "Loop") -> None:
         if loop.generation.rounds is not None:
             raise ValueError(f"Loop {loop.name!r} answers units in rounds of trial: deliver it with Trial.")
+        if unknown := sorted(set(self.instead.answer or ()) - set(loop.answer.model_fields)):
+            raise ValueError(f"{loop.answer.__name__} has no field {unknown}, which units are to get instead.")
 
     def draws(self, deciding: Deciding) -> list[Draw]:
         """One option; none for a unit that is held out, so that nothing is paid for it."""
@@ -88,10 +90,16 @@ class PerUnit(LearnsFromDecisions):
                 "subject_id": row["subject_id"],
                 "variant_id": row["variant_id"],
                 "in_holdout": row["in_holdout"],
-                "deliver": "answer" if row["delivered"] else self.instead.to,
+                "deliver": self._delivers(row),
                 "text": row["text"],
                 "answer": json.loads(row["answer"]),
                 "option": row["option"],
                 "propensity": row["propensity"],
-                **provenance(row, asked=row["model"] is not None),
+                **provenance({**row, "is_control": not row["delivered"]}, asked=row["model"] is not None),
             }
+
+    def _delivers(self, row: Mapping[str, Any]) -> str:
+        """What the unit gets. Whom the generation sent to a person gets one, whatever stands in for an answer."""
+        if row["delivered"]:
+            return "answer"
+        return "person" if row["escalation"] else self.instead.to
