@@ -60,8 +60,8 @@ _STRATUM = ("VARCHAR", "Within what its variants are compared: the subject.")
 _ANSWER = ("VARCHAR", "Canonical JSON of the answer.")
 _HOLDOUT_POINT = (
     "DOUBLE",
-    "Point of the subject's identifier in [0, 1) for the holdout, taken before it is pseudonymised: what counts where "
-    "units are subjects.",
+    "Point of the subject in [0, 1) for the holdout, what counts where units are subjects: of its identifier, of its "
+    "pseudonym where that is personal.",
 )
 _OPTIONS = ("VARCHAR", "JSON object: each option that could have been chosen, with its probability.")
 _OPTION_PARTS = ("VARCHAR", "JSON object: each option with what it is made of.")

@@ -111,10 +111,13 @@ def test_events_about_decisions_are_refused_for_the_same_reasons_as_those_about_
     }
 
 
-def test_the_holdout_is_drawn_on_the_identifier_that_the_application_knows(shop: Shop) -> None:
+def test_no_hash_without_the_key_tells_who_is_in_the_warehouse(shop: Shop) -> None:
+    """The point of the holdout is taken of the pseudonym: whoever knows an identifier could find it by trying."""
     points = shop.warehouse.read("select subject_id, holdout_point from flywheel.landed_subjects")
 
-    assert dict(points.iter_rows()) == {pseudonym(shop, name): point(holdout_salt(PEOPLE.name), name) for name in NAMES}
+    assert dict(points.iter_rows()) == {
+        pseudonym(shop, name): point(holdout_salt(PEOPLE.name), pseudonym(shop, name)) for name in NAMES
+    }
 
 
 def test_only_the_outbox_says_whom_to_answer(shop: Shop) -> None:

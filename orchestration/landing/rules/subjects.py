@@ -59,7 +59,7 @@ def decided(
                 select _line, coalesce(_problem, case {empty} {long} end) as problem,
                     {value(subjects.key)} as subject_id, {form} as format, {value(subjects.pool)} as category,
                     {value(subjects.original)} as original, json_object({facts})::varchar as facts,
-                    {point("$salt || " + quoted(subjects.key))} as holdout_point
+                    {point("$salt || " + value(subjects.key))} as holdout_point
                 from arrived
             )""",
             {"salt": f"{holdout_salt(loop)}:", **(parameters if subjects.personal else {})},
