@@ -1,5 +1,7 @@
 """Declarations: six loops in the same words, what a wrong declaration says, and that a loop is found by being there."""
 
+import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +14,7 @@ from orchestration.generation import Shown, chosen, escalated, given, grounded_o
 from orchestration.guards import grounded, no_personal_data, words
 from orchestration.guards.verdict import Draft, Verdict, on
 from orchestration.loops.content import declare as content
-from orchestration.loops.declaration import Guardrail, Loop, Outcome, Reward, Subjects, days
+from orchestration.loops.declaration import CostLimit, Guardrail, Loop, Outcome, Reward, Subjects, days
 from orchestration.loops.feeds import Feed, best_texts
 from orchestration.loops.found import declared_loops, found_loops
 from orchestration.loops.lives import each_turn, once, until_met
@@ -132,12 +134,47 @@ def test_a_guard_is_addressed_to_a_field() -> None:
             {"generation": chosen(price=within(1, 9, 0.1, cost="paid"), price_field="b")},
             "from .*paid.* among the facts",
         ),
+        ({"outcomes": (Outcome("won", within=days(1)),) * 2}, "declares an outcome twice"),
+        ({"generation": chosen(("a", "b")), "answer": Offer}, "chooses offers or prices: deliver it with PerUnit"),
+        ({"answer": dict}, "the answer is a pydantic model"),
+        ({"delivery": PerUnit(unit="visitor", instead=to_a_person(words="Wait."))}, "has no field .*'words'"),
+        ({"feeds": (Feed(source="a", fact="best", gather=best_texts),) * 2}, "is handed a fact twice"),
         ({"feeds": (Feed(source="content", fact="best", gather=best_texts),)}, "feeds itself"),
     ],
 )
 def test_a_wrong_declaration_names_what_is_wrong(difference: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         loop("content", **difference)
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "../up", "my loop", "my-loop", "Loyalty", "it's", "events", "documents"])
+def test_a_loop_is_called_what_a_module_and_a_folder_can_be_called(name: str) -> None:
+    with pytest.raises(ValueError, match="cannot be called"):
+        loop(name)
+
+
+@pytest.mark.parametrize(
+    ("declares", "said"),
+    [
+        (lambda: Reward("click", less={"complaint": math.nan}), "positive"),
+        (lambda: Reward("click", plus={"basket": math.inf}), "positive"),
+        (lambda: Outcome("exposure", within=days(1)), "after it was exposed"),
+        (lambda: Outcome(" ", within=days(1)), "after it was exposed"),
+        (lambda: Guardrail("complaint", margin=math.nan), "a margin is"),
+        (lambda: Guardrail("complaint", margin=-0.1), "a margin is"),
+        (lambda: CostLimit("seconds", margin=0.1), "a limit is on one of tokens, usd, tone"),  # type: ignore[arg-type]
+        (lambda: subjects(pool=""), "a column for each of pool"),
+        (lambda: chosen("ten_off"), "not one text"),
+        (lambda: chosen(["ten_off", "ten_off"]), "twice"),
+        (lambda: chosen({"": {}, "ten_off": {}}), "by its name"),
+        (lambda: chosen({"ten_off": {"price": math.nan}, "bundle": {"price": 1.0}}), "what no answer can hold"),
+        (lambda: written(RECIPES) >> written(RECIPES), "Two steps write"),
+        (lambda: escalated(when="angry"), "not one text"),
+    ],
+)
+def test_a_wrong_word_of_a_declaration_is_refused_where_it_stands(declares: Callable[[], object], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        declares()
 
 
 @pytest.mark.parametrize(
@@ -189,6 +226,12 @@ def test_a_loop_is_found_by_being_there() -> None:
         if "\ndef declare(" in path.read_text()
     }
     assert [one.name for one in declared_loops(["replay"])] == ["replay"]
+
+
+def test_a_module_and_its_loop_have_one_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestration.loops.found.found_loops", lambda: {"contents": content})
+    with pytest.raises(ValueError, match=r"loops/contents.py declares a loop named 'content'"):
+        declared_loops(())
 
 
 def test_loops_that_only_a_command_turns_do_not_turn_unasked() -> None:

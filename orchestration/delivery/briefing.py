@@ -111,7 +111,7 @@ def _row(
     seed = int(_hash(when.seed, when.turn, subject.subject_id, option)[:8], 16) & 0x7FFFFFFF if asked else 0
     messages = messages_of(subject, offer, asked, passages, examples, loop.answer)
     identity = (option, messages, seed) if asked else (messages,)
-    logged = draw.probabilities if loop.generation.decides else {}
+    logged = draw.probabilities
     parts = {each.option_id: dict(each.parts) for each in context.options} if logged else {}
     return {
         "turn": row["turn"],

@@ -74,6 +74,11 @@ class SharedTraffic:
                 f"Loop {loop.name!r} shares traffic on subjects whose key is personal: many units would meet what was "
                 "written for one person. Deliver it with PerUnit."
             )
+        if any(step.decides and step.recipes.folder is None for step in loop.generation.steps):
+            raise ValueError(
+                f"Loop {loop.name!r} shares traffic, where recipes and texts are learned, and chooses offers or prices: "
+                "deliver it with PerUnit, or let the subject bring its answers with given(column)."
+            )
 
     def draws(self, deciding: Deciding) -> list[Draw]:
         """`drafts` different options, by the probabilities of the champion; all of them where nothing is decided."""

@@ -76,12 +76,20 @@ def original_answer(answer: type[BaseModel], text: str) -> dict[str, Any]:
 
 
 def validated(answer: type[BaseModel], value: object) -> dict[str, Any]:
-    """The answer as plain values. Raises AnswerInvalid naming the fields that do not fit."""
+    """The answer as plain values. Raises AnswerInvalid naming the fields that do not fit, or what cannot be kept: a
+    number that is none, half a surrogate pair, a zero character, which no JSON or no table holds."""
     try:
-        return TypeAdapter(answer).validate_python(value).model_dump(mode="json")
+        found: dict[str, Any] = TypeAdapter(answer).validate_python(value).model_dump(mode="json")
+        text = canonical(found)
+        text.encode()
     except ValidationError as error:
         problems = (f"{'.'.join(map(str, each['loc'])) or 'answer'}: {each['msg']}" for each in error.errors()[:3])
         raise AnswerInvalid(f"This is no {answer.__name__}: {'; '.join(problems)}.") from None
+    except (ValueError, RecursionError) as fault:
+        raise AnswerInvalid(f"This {answer.__name__} cannot be written down: {fault}.") from None
+    if "\\u0000" in text.replace("\\\\", ""):
+        raise AnswerInvalid(f"This {answer.__name__} cannot be written down: it holds a zero character.")
+    return found
 
 
 def edited(answer: type[BaseModel], value: Mapping[str, Any], edits: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ Not here: what is learned of offers and prices (learning.policies).
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from orchestration.generation.answers import canonical
 from orchestration.generation.pipeline import Alternative, Find, Generation, Passage, Subject
 from orchestration.learning.policies.price_bounds import AT_START, IN_FORCE, UNIT_COST, PriceBounds
 from orchestration.loops.recipes import Recipe, Recipes
@@ -31,6 +32,13 @@ class Chosen:
     def __post_init__(self) -> None:
         if not self.offers and self.price is None:
             raise ValueError("Nothing to choose: name two offers, or a price within bounds.")
+        for offer, filled in self.offers.items():
+            if not isinstance(offer, str) or not offer.strip():
+                raise ValueError(f"An offer goes by its name, a text that is not empty; {offer!r} is none.")
+            try:
+                canonical(dict(filled))
+            except (TypeError, ValueError) as fault:
+                raise ValueError(f"The offer {offer!r} fills a field with what no answer can hold: {fault}.") from None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -63,7 +71,8 @@ class Chosen:
             if not prices:
                 found.append(Alternative(name=offer, parts=about, fields=named))
             for price in prices:
-                name = f"{offer} @ {price:.2f}" if offer else f"@ {price:.2f}"
+                said = f"{price:.2f}" if price == round(price, 2) else repr(price)  # one in force need not be whole cents
+                name = f"{offer} @ {said}" if offer else f"@ {said}"
                 fields = {**named, self.price_field: price}
                 found.append(Alternative(name=name, parts={**about, "price": price}, fields=fields))
         return tuple(found)
@@ -84,8 +93,14 @@ class Chosen:
         return self._at_start(subject, bounds) if known is None else min(max(known, bounds.floor), bounds.ceiling)
 
     def _at_start(self, subject: Subject, bounds: PriceBounds) -> float:
-        known = _number(subject.facts.get(self.price_field))
-        price = known if known is not None else round((bounds.floor * bounds.ceiling) ** 0.5, 2)
+        """Raises ValueError for a price that came and cannot be read: any other in its place would be a leap."""
+        came = subject.facts.get(self.price_field, "").strip()
+        price = _number(came) if came else round((bounds.floor * bounds.ceiling) ** 0.5, 2)
+        if price is None:
+            raise ValueError(
+                f"The price in force for the subject {subject.subject_id!r} is {came!r}, and must be a number above "
+                f"zero: mend {self.price_field!r} where it is made, and land the subject again."
+            )
         return min(max(price, bounds.floor), bounds.ceiling)
 
 
@@ -107,7 +122,11 @@ def chosen(
     price_field: str = "price",
 ) -> Generation:
     """The policy chooses: an offer by name, with the fields of the answer that it fills, and a price within bounds."""
+    if isinstance(offers, str):
+        raise ValueError(f"chosen({offers!r}): give a list of offers, not one text.")
     named = dict(offers) if isinstance(offers, Mapping) else {name: {} for name in offers}
+    if len(named) < len(offers):
+        raise ValueError(f"chosen({list(offers)}) offers something twice: name every offer once.")
     step = Chosen(offers=named, offer_field=offer_field if named else None, price=price, price_field=price_field)
     return Generation(steps=(step,))
 

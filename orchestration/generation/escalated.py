@@ -38,6 +38,8 @@ class Escalation:
 
 def escalated(when: Sequence[str | Rule]) -> Escalation:
     """Subjects for which a named fact is set, or for which a rule gives a reason, go to a person."""
+    if isinstance(when, str):
+        raise ValueError(f"escalated(when={when!r}): give a tuple of facts, not one text.")
     return Escalation(
         when=tuple(each for each in when if isinstance(each, str)),
         rules=tuple(each for each in when if not isinstance(each, str)),

@@ -16,7 +16,7 @@ from orchestration.loops.recipes import Recipe, Recipes
 @dataclass(frozen=True, kw_only=True)
 class Given:
     """The texts of a JSON list in `column`. They go by their place, `given-01` first: what stands at a place is no
-    recipe, and nothing is learned of it."""
+    recipe; where one unit gets one of them, what its place earns is learned as of any option."""
 
     column: str
     field: str

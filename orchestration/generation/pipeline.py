@@ -128,6 +128,8 @@ class Generation:
         filled = [name for step in self.steps for name in step.fields]
         if len(set(filled)) < len(filled):
             raise ValueError(f"Two steps fill the same field of the answer: {sorted(filled)}. Let one of them do it.")
+        if sum(step.recipes.folder is not None for step in self.steps) > 1:
+            raise ValueError("Two steps write the answer: a brief is asked once, so put all recipes into one folder.")
 
     def __rshift__(self, other: "Generation") -> "Generation":
         return Generation(
@@ -223,7 +225,9 @@ class Offer:
 
     @classmethod
     def of(cls, alternatives: Sequence[Alternative]) -> "Offer":
-        parts = {name: value for one in alternatives for name, value in one.parts.items()}
+        parts: dict[str, str | float] = {}
+        for place, one in enumerate(alternatives, start=1):  # two steps of a kind are two parts
+            parts |= {f"{name} {place}" if name in parts else name: value for name, value in one.parts.items()}
         fields = {name: value for one in alternatives for name, value in one.fields.items()}
         option = Option(option_id=" | ".join(one.name for one in alternatives), parts=parts)
         return cls(option=option, fields=fields, recipe_id=str(parts["recipe"]) if "recipe" in parts else None)

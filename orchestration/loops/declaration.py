@@ -8,11 +8,13 @@ Not here: ways of generation (generation), ways of delivery (delivery), any one 
 adds to a declaration (binding).
 """
 
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel
 
@@ -23,6 +25,9 @@ from orchestration.guards.verdict import Guard
 from orchestration.learning.policies.price_bounds import AT_START, IN_FORCE, UNIT_COST
 from orchestration.loops.feeds import Feed
 from orchestration.loops.lives import Life, stays
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_TAKEN = ("documents", "events", "landing")  # folders of landed files, and what the graph calls their assets
 
 
 def days(number: float) -> timedelta:
@@ -54,6 +59,8 @@ class Subjects:
                 raise ValueError(f"Subjects({name}={getattr(self, name)!r}): give a tuple of columns, not one text.")
         if taken := set(self.features) & {AT_START, IN_FORCE, UNIT_COST}:
             raise ValueError(f"Rename the features {sorted(taken)}: the choice of a price uses these names itself.")
+        if empty := [name for name in ("key", "original", "pool") if not getattr(self, name).strip()]:
+            raise ValueError(f"Subjects need a column for each of {', '.join(empty)}: name it as it lands.")
         if unknown := {*self.features, *self.lives.columns} - set(self.facts):
             raise ValueError(f"Name {sorted(unknown)} among the facts: that is where they are kept.")
         if unknown := set(self.personal) - set(self.columns):
@@ -81,6 +88,8 @@ class Outcome:
     has_value: bool = False
 
     def __post_init__(self) -> None:
+        if not self.name.strip() or self.name == "exposure":
+            raise ValueError(f"Outcome({self.name!r}): name what a unit does after it was exposed, such as 'click'.")
         if not isinstance(self.within, timedelta) or self.within <= timedelta():
             raise ValueError(f"Outcome {self.name!r} must have time to happen: within={self.within}.")
 
@@ -101,7 +110,7 @@ class Reward:
         named = [self.outcome, *self.less, *self.plus]
         if len(set(named)) < len(named):
             raise ValueError(f"The reward {self.outcome!r} counts an outcome twice: {named}.")
-        if any(weight <= 0 for weight in (*self.less.values(), *self.plus.values())):
+        if not all(0 < weight < math.inf for weight in (*self.less.values(), *self.plus.values())):
             raise ValueError("Weights of a reward are positive numbers; what is taken off stands under `less`.")
         object.__setattr__(self, "less", MappingProxyType(dict(self.less)))
         object.__setattr__(self, "plus", MappingProxyType(dict(self.plus)))
@@ -113,6 +122,9 @@ class Reward:
         return {self.outcome: 1.0, **self.plus, **taken}
 
 
+Cost = Literal["tokens", "usd", "tone"]
+
+
 @dataclass(frozen=True)
 class Guardrail:
     """An outcome whose rate a promotion must not raise by more than `margin` (as a relative change)."""
@@ -120,6 +132,9 @@ class Guardrail:
     outcome: str
     _: KW_ONLY
     margin: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_margin(self, self.margin)
 
 
 @dataclass(frozen=True)
@@ -129,9 +144,14 @@ class CostLimit:
     `tokens` and `usd` are those of its calls; `tone` is the share of drafts that the guard of that name objects to.
     """
 
-    name: Literal["tokens", "usd", "tone"]
+    name: Cost
     _: KW_ONLY
     margin: float
+
+    def __post_init__(self) -> None:
+        if self.name not in get_args(Cost):
+            raise ValueError(f"CostLimit({self.name!r}): a limit is on one of {', '.join(get_args(Cost))}.")
+        _check_margin(self, self.margin)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +185,16 @@ class Loop:
     on_command: bool = False
 
     def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name) or self.name in _TAKEN:
+            raise ValueError(
+                f"A loop cannot be called {self.name!r}: a name is that of its module and folders, in small letters, "
+                f"digits and underscores, and none of {', '.join(_TAKEN)}."
+            )
+        if not (isinstance(self.answer, type) and issubclass(self.answer, BaseModel)):
+            raise ValueError(f"Loop {self.name!r}: the answer is a pydantic model, not {self.answer!r}.")
         names = [outcome.name for outcome in self.outcomes]
+        if len(set(names)) < len(names):
+            raise ValueError(f"Loop {self.name!r} declares an outcome twice: {names}.")
         for needed in (*self.reward.weights, *(guardrail.outcome for guardrail in self.guardrails)):
             if needed not in names:
                 raise ValueError(f"Loop {self.name!r} uses outcome {needed!r}, but declares only {names}.")
@@ -188,6 +217,8 @@ class Loop:
             )
         if len({guard.name for guard in self.guards}) < len(self.guards):
             raise ValueError(f"Loop {self.name!r} names a guard twice.")
+        if len({feed.fact for feed in self.feeds}) < len(self.feeds):
+            raise ValueError(f"Loop {self.name!r} is handed a fact twice: {[feed.fact for feed in self.feeds]}.")
         if any(feed.source == self.name for feed in self.feeds):
             raise ValueError(f"Loop {self.name!r} feeds itself: its own turns reach it through its policy.")
         self.delivery.fits(self)
@@ -208,3 +239,8 @@ class Loop:
     def text_of(self, answer: Mapping[str, object]) -> str:
         """The rendering of an answer: the fields that people meet."""
         return rendered(self.answer, answer)
+
+
+def _check_margin(of: object, margin: float) -> None:
+    if not 0 <= margin < math.inf:
+        raise ValueError(f"{of}: a margin is the share by which it may rise, 0 or more: 0.1 is ten per cent.")

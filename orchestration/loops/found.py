@@ -33,6 +33,10 @@ def declared_loops(names: Sequence[str], brand: Path | None = None) -> tuple[Loo
         raise ValueError(
             f"FLYWHEEL_LOOPS names {', '.join(map(repr, unknown))}; the loops found are {', '.join(sorted(found))}."
         )
+    declared = {name: declare(brand) for name, declare in found.items() if not names or name in names}
+    for module, loop in declared.items():
+        if loop.name != module:
+            raise ValueError(f"The module loops/{module}.py declares a loop named {loop.name!r}: name both the same.")
     if not names:
-        return tuple(loop for declare in found.values() if not (loop := declare(brand)).on_command)
-    return tuple(found[name](brand) for name in names)
+        return tuple(loop for loop in declared.values() if not loop.on_command)
+    return tuple(declared[name] for name in names)
