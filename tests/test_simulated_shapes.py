@@ -74,3 +74,6 @@ def test_a_loop_that_earns_amounts_is_sized_by_how_gains_vary_and_may_earn_less_
     assert units_needed(titles, estimate(0.2), 0.3) == units_to_see(0.2, 0.3)
     assert units_needed(offers, estimate(0.2), 0.3) == pytest.approx(units_needed(offers, estimate(-0.2), 0.3))
     assert 0 < units_needed(offers, estimate(-0.2), 0.3) < float("inf")
+    assert offers.reward.less, "what it earns and loses may cancel"
+    assert units_needed(offers, estimate(0.001), 0.3, 0.2) == pytest.approx(units_needed(offers, estimate(0.2), 0.3))
+    assert units_needed(offers, estimate(0.5), 0.3, 0.2) == pytest.approx(units_needed(offers, estimate(0.5), 0.3))

@@ -52,6 +52,10 @@ COSTS = """
     where c.loop = $loop and c.turn <= $turn
     group by 1 order by 1
 """
+SIZE = """
+    select sum(abs(reward)) / nullif(sum(units), 0) as size from flywheel.evidence
+    where loop = $loop and turn <= $turn and not is_control
+"""
 _UNTRUSTED = ("sample_ratio", "shared_subjects", "near_identical_texts")
 
 
@@ -110,17 +114,25 @@ def conditions(
         *(measured_guardrail(warehouse, loop, guardrail, turn) for guardrail in loop.guardrails),
         *cost_guardrails(warehouse, tracking, bound, read, turn, champion, bound.policy(challenger)),
         enough_overlap(estimate),
-        minimum_sample(estimate, at_least=units_needed(loop, estimate, bound.planned_lift)),
+        minimum_sample(
+            estimate,
+            at_least=units_needed(loop, estimate, bound.planned_lift, warehouse.read(SIZE, named).item() or 0.0),
+        ),
         better_than_champion(estimate),
     ]
 
 
-def units_needed(loop: Loop, estimate: PairedEstimate, lift: float) -> float:
-    """Units that the largest lift to be believed takes: by the rate of a reward of 0 or 1, else by how gains vary."""
+def units_needed(loop: Loop, estimate: PairedEstimate, lift: float, size: float = 0.0) -> float:
+    """Units that the largest lift to be believed takes: by the rate of a reward of 0 or 1, else by how gains vary.
+
+    Where a reward takes off, what is earned and what is lost may cancel, and no share of nothing is a lift: it is then
+    counted in the `size` of a unit's reward, up or down.
+    """
     if loop.reward_is_rate:
         return units_to_see(estimate.champion, lift)
     variance = estimate.standard_error**2 * estimate.units if estimate.units else float("inf")
-    return units_to_see_amount(variance, estimate.champion, lift)
+    mean = max(abs(estimate.champion), size) if loop.reward.less and estimate.units else estimate.champion
+    return units_to_see_amount(variance, mean, lift)
 
 
 def measured_guardrail(
