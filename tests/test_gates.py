@@ -307,8 +307,8 @@ def test_the_candidates_suite_knows_every_status():
 MARTS_ROWS = """
     create schema if not exists marts;
     create or replace table marts.momentum as
-        select date '2026-01-05' as turn, 'content' as loop, 900 as holdout_units, 0.08 as lift, {low} as lift_low,
-               0.11 as lift_high, null as no_lift_reason;
+        select date '2026-01-05' as turn, 'content' as loop, 900 as holdout_units, {lift} as lift, {low} as lift_low,
+               0.11 as lift_high, {treated}::double as treated_rate, null as no_lift_reason;
     create or replace table marts.sample_ratios as
         select date '2026-01-05' as turn, 0 as unexpected_units, {chi}::double as chi_square, 2 as degrees_of_freedom,
                40.0 as least_expected_units from range(3);
@@ -316,11 +316,33 @@ MARTS_ROWS = """
 
 
 def test_a_mart_that_contradicts_itself_is_caught(warehouse):
-    change(warehouse, MARTS_ROWS.format(low=0.05, chi=2.0))
+    change(warehouse, MARTS_ROWS.format(lift=0.08, treated=0.4, low=0.05, chi=2.0))
     assert not_passed(warehouse, "momentum") == not_passed(warehouse, "sample_ratios") == {}
-    change(warehouse, MARTS_ROWS.format(low=0.09, chi=60.0))
+    change(warehouse, MARTS_ROWS.format(lift=0.08, treated=0.4, low=0.09, chi=60.0))
     assert not_passed(warehouse, "momentum") == {"lifts_in_their_intervals": "failed"}
     assert not_passed(warehouse, "sample_ratios") == {"no_subject_apart": "failed"}
+
+
+def test_a_flywheel_that_costs_more_than_it_earns_is_told_and_not_refused(warehouse):
+    """A weighted reward may be negative: its lift is then below -100 %, which nothing but a rate below zero explains."""
+    change(warehouse, MARTS_ROWS.format(lift=-3, treated=-0.2, low=-4, chi=2.0))
+    assert not_passed(warehouse, "momentum") == {}
+    change(warehouse, MARTS_ROWS.format(lift=-3, treated=0.2, low=-4, chi=2.0))
+    assert not_passed(warehouse, "momentum") == {"lifts_possible": "failed"}
+    change(
+        warehouse,
+        """
+        create or replace table marts.variant_readouts as
+            select date '2026-01-05' as turn, loop, 's' as subject_id, 'v' as variant_id, 0.5 as share, 9 as units,
+                   9 as exposures, 0 as excluded_units, -4.0 as reward, -0.4 as rate, -0.5 as rate_low, -0.3 as rate_high
+            from (values ('costly'), ('content')) as of_loops(loop);
+        delete from flywheel.outcome_definitions;
+        insert into flywheel.outcome_definitions (loop, outcome, weight) values ('costly', 'left', -2.0);
+        """,
+    )
+    assert not_passed(warehouse, "variant_readouts").get("nothing_negative") == "failed"
+    change(warehouse, "delete from marts.variant_readouts where loop = 'content'")
+    assert "nothing_negative" not in not_passed(warehouse, "variant_readouts")
 
 
 PAGE: dict = {
