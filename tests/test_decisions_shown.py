@@ -39,7 +39,12 @@ def mails(folder: Path) -> Loop:
     return Loop(
         name="mails",
         subjects=Subjects(
-            key="customer", facts=("region", "angry"), original="offer_now", pool="region", format="form", lives=each_turn()
+            key="customer",
+            facts=("region", "angry"),
+            original="offer_now",
+            pool="region",
+            format="form",
+            lives=each_turn(),
         ),
         generation=chosen({"ten_off": {"percent": 10}, "points": {"percent": 0}})
         >> grounded_on("terms", passages=1)
@@ -69,7 +74,13 @@ def turned(tmp_path_factory: pytest.TempPathFactory) -> TurningLoop:
     home = tmp_path_factory.mktemp("mails")
     (home / "recipes").mkdir()
     customers = [
-        {"customer": f"c{n}", "region": "north", "offer_now": "none", "form": "title", "angry": "yes" if n % 9 == 1 else ""}
+        {
+            "customer": f"c{n}",
+            "region": "north",
+            "offer_now": "none",
+            "form": "title",
+            "angry": "yes" if n % 9 == 1 else "",
+        }
         for n in range(40)
     ]
     loop = TurningLoop(

@@ -324,7 +324,7 @@ def test_a_mart_that_contradicts_itself_is_caught(warehouse):
 
 
 def test_a_flywheel_that_costs_more_than_it_earns_is_told_and_not_refused(warehouse):
-    """A weighted reward may be negative: its lift is then below -100 %, which nothing but a rate below zero explains."""
+    """A weighted reward may be negative. Its lift is then below -100 %, which only a rate below zero explains."""
     change(warehouse, MARTS_ROWS.format(lift=-3, treated=-0.2, low=-4, chi=2.0))
     assert not_passed(warehouse, "momentum") == {}
     change(warehouse, MARTS_ROWS.format(lift=-3, treated=0.2, low=-4, chi=2.0))
@@ -334,7 +334,8 @@ def test_a_flywheel_that_costs_more_than_it_earns_is_told_and_not_refused(wareho
         """
         create or replace table marts.variant_readouts as
             select date '2026-01-05' as turn, loop, 's' as subject_id, 'v' as variant_id, 0.5 as share, 9 as units,
-                   9 as exposures, 0 as excluded_units, -4.0 as reward, -0.4 as rate, -0.5 as rate_low, -0.3 as rate_high
+                   9 as exposures, 0 as excluded_units, -4.0 as reward, -0.4 as rate, -0.5 as rate_low,
+                   -0.3 as rate_high
             from (values ('costly'), ('content')) as of_loops(loop);
         delete from flywheel.outcome_definitions;
         insert into flywheel.outcome_definitions (loop, outcome, weight) values ('costly', 'left', -2.0);

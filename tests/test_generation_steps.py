@@ -1,4 +1,4 @@
-"""What steps of a generation leave to choose, what of a choice is logged, and which answers can be kept, as examples."""
+"""What steps of a generation leave to choose, what of it is logged, and which answers can be kept, as examples."""
 
 import json
 from datetime import date
@@ -86,7 +86,12 @@ def test_what_is_drawn_for_a_unit_from_what_it_brought_is_logged_with_its_chance
         outcomes=(Outcome("bought", within=days(7)),),
         reward=Reward("bought"),
     )
-    row = dict.fromkeys(TABLES["subjects"].columns) | {"turn": date.fromisoformat(TURN), "loop": "letters", "format": "description", "category": "north"}
+    row = dict.fromkeys(TABLES["subjects"].columns) | {
+        "turn": date.fromisoformat(TURN),
+        "loop": "letters",
+        "format": "description",
+        "category": "north",
+    }
     subjects = TABLES["subjects"].frame(
         {**row, "subject_id": f"c{n}", "original": "none", "facts": json.dumps({"texts": '["one", "two"]'})}
         for n in range(40)

@@ -1,12 +1,16 @@
 """Who is alive in a turn, for each of the five lives, told as examples on a real warehouse."""
 
+import json
 from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
+from orchestration.delivery.protocol import When
+from orchestration.delivery.shared_traffic import with_turns_left
 from orchestration.graph.assets.subjects import alive_subjects, as_subjects, nobody, whose_turn
 from orchestration.loops.declaration import Loop, Outcome, Subjects, days
 from orchestration.loops.lives import Life, between, each_turn, once, stays, until_met
@@ -151,6 +155,14 @@ def test_lives_say_how_many_turns_are_left() -> None:
     assert each_turn().turns_left({}, date(2026, 1, 5), 7) == once().turns_left({}, date(2026, 1, 5), 7) == 1
     with pytest.raises(ValueError, match="'closes' must be a day such as 2026-01-31, not 'soon'"):
         between("opens", "closes").turns_left({"closes": "soon"}, date(2026, 1, 5), 7)
+
+
+def test_sharing_reckons_with_the_turns_left_whatever_the_column_is_called() -> None:
+    facts = [json.dumps({"closes on": day, "x-y.z": "1"}) for day in ("2026-01-20", "2026-01-07")]
+    found = with_turns_left(
+        pl.DataFrame({"facts": facts}), between("x-y.z", "closes on"), When(turn="2026-01-05", days=7, seed=1)
+    )
+    assert found["turns_left"].to_list() == [3, 1]
 
 
 def test_a_wrong_life_names_the_remedy() -> None:

@@ -170,6 +170,8 @@ def test_a_loop_is_called_what_a_module_and_a_folder_can_be_called(name: str) ->
         (lambda: chosen({"ten_off": {"price": math.nan}, "bundle": {"price": 1.0}}), "what no answer can hold"),
         (lambda: written(RECIPES) >> written(RECIPES), "Two steps write"),
         (lambda: escalated(when="angry"), "not one text"),
+        (lambda: grounded_on("../content"), "by its folder in landing/documents/"),
+        (lambda: grounded_on("", passages=2), "by its folder in landing/documents/"),
     ],
 )
 def test_a_wrong_word_of_a_declaration_is_refused_where_it_stands(declares: Callable[[], object], said: str) -> None:

@@ -210,6 +210,14 @@ def test_an_address_of_something_else_is_refused_with_the_remedy(monkeypatch: py
     assert "hidden" not in f"{raised.value} {warehouse!r} {Settings()!r}"
 
 
+@pytest.mark.parametrize("password", ["hid/den", "12/hidden", "hid@den", "h%iddenë", "hidde%n"])
+def test_no_part_of_a_password_that_is_not_encoded_is_said(password: str) -> None:
+    warehouse = open_warehouse(Settings(warehouse=SecretStr(f"postgresql://user:{password}@127.0.0.1:1/database")))
+    with pytest.raises(WarehouseUnreachableError, match="percent-encoded") as raised:
+        warehouse.read("select 1 as one")
+    assert not any(part in str(raised.value) for part in ("hid", "den", "idd"))
+
+
 def test_an_empty_address_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("FLYWHEEL_WAREHOUSE", "")
     assert isinstance(open_warehouse(Settings(home=tmp_path)), DuckDBWarehouse)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from orchestration.loops.declaration import Loop
+    from orchestration.loops.lives import Life
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +77,8 @@ class SharedTraffic:
             )
         if any(step.decides and step.recipes.folder is None for step in loop.generation.steps):
             raise ValueError(
-                f"Loop {loop.name!r} shares traffic, where recipes and texts are learned, and chooses offers or prices: "
-                "deliver it with PerUnit, or let the subject bring its answers with given(column)."
+                f"Loop {loop.name!r} shares traffic, where recipes and texts are learned, and chooses offers or "
+                "prices: deliver it with PerUnit, or let the subject bring its answers with given(column)."
             )
 
     def draws(self, deciding: Deciding) -> list[Draw]:
@@ -108,7 +109,7 @@ class SharedTraffic:
         allowed = newly_allowed(releasing.waiting, releasing.reviews)
         subjects = pl.concat([releasing.subjects, releasing.waiting.filter(pl.col("subject_id").is_in(allowed))])
         if lives.ends:
-            subjects = with_turns_left(subjects, lives.ends, releasing.when)
+            subjects = with_turns_left(subjects, lives, releasing.when)
         last = _with_answers(read["last"], loop)
         competing = last.filter(~pl.col("is_control") & lives.keeps)
         arms = arms_of(subjects, releasing.reviews, competing, loop.name, loop.answer)
@@ -221,13 +222,13 @@ def newly_allowed(waiting: "pl.DataFrame", reviews: "pl.DataFrame") -> list[str]
     return sorted(set(allowed) & set(waiting["subject_id"]))
 
 
-def with_turns_left(subjects: "pl.DataFrame", ends: str, when: When) -> "pl.DataFrame":
-    """`subjects` with `turns_left`: turns that begin before the day that the fact `ends` names, this one included."""
+def with_turns_left(subjects: "pl.DataFrame", lives: "Life", when: When) -> "pl.DataFrame":
+    """`subjects` with `turns_left`: turns in which each is in force, this one included."""
     import polars as pl
 
-    last = pl.col("facts").str.json_path_match(f"$.{ends}").str.to_date("%Y-%m-%d")
-    days = (last - pl.lit(date.fromisoformat(when.turn))).dt.total_days()
-    return subjects.with_columns(turns_left=(days / when.days).ceil().clip(1).cast(pl.Int64))
+    first_day = date.fromisoformat(when.turn)
+    left = [lives.turns_left(json.loads(facts), first_day, when.days) for facts in subjects["facts"]]
+    return subjects.with_columns(turns_left=pl.Series(left, dtype=pl.Int64))
 
 
 def release_rows(releasing: Releasing, arms: "pl.DataFrame") -> "pl.DataFrame":

@@ -43,9 +43,9 @@ def compared_shares(learning: Learning, champion: Policy, allocation: Allocation
     if before.is_empty():
         return None
     fresh = fresh_subjects(learning.read["evidence"], learning.when.turn)
-    ends = learning.loop.subjects.lives.ends
-    if ends:
-        subjects = with_turns_left(learning.read["subjects"], ends, learning.when)
+    lives = learning.loop.subjects.lives
+    if lives.ends:
+        subjects = with_turns_left(learning.read["subjects"], lives, learning.when)
         fresh = fresh.join(subjects.select("subject_id", "turns_left"), on="subject_id")
     challenger = Policy.from_json(before.item())
     found = increment_of_traffic(fresh, challenger, champion, learning.when.turn, allocation, learning.embed)

@@ -71,7 +71,9 @@ class Chosen:
             if not prices:
                 found.append(Alternative(name=offer, parts=about, fields=named))
             for price in prices:
-                said = f"{price:.2f}" if price == round(price, 2) else repr(price)  # one in force need not be whole cents
+                said = (
+                    f"{price:.2f}" if price == round(price, 2) else repr(price)
+                )  # one in force need not be whole cents
                 name = f"{offer} @ {said}" if offer else f"@ {said}"
                 fields = {**named, self.price_field: price}
                 found.append(Alternative(name=name, parts={**about, "price": price}, fields=fields))

@@ -4,6 +4,7 @@ Here: what is looked for, and how much of it a brief shows.
 Not here: the index (retrieval) and whether an answer keeps to its passages (guards).
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,8 +26,11 @@ class Grounded:
     fields: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.most < 1 or not self.corpus:
-            raise ValueError("Name a corpus, and show at least one passage of it.")
+        if self.most < 1 or not re.fullmatch(r"\w[\w-]*", self.corpus):
+            raise ValueError(
+                f"Name a corpus by its folder in landing/documents/, in letters, digits and dashes, and show at least one "
+                f"passage of it; not {self.corpus!r}, {self.most}."
+            )
 
     @property
     def columns(self) -> tuple[str, ...]:

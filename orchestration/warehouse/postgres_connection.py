@@ -50,9 +50,10 @@ class Address:
             )
         try:
             given = {name: str(value) for name, value in conninfo_to_dict(self.url.get_secret_value()).items()}
-        except psycopg.Error:
+        except (psycopg.Error, UnicodeDecodeError):
             given = {"host": "@"}
-        if "@" in given.get("host", ""):  # of a password that is not encoded, half would be taken for the host
+        # Of a password that is not encoded, half would be taken for the host, the port or the database.
+        if any("@" in given.get(name, "") for name in ("host", "port", "dbname")):
             raise WarehouseUnreachableError(
                 "FLYWHEEL_WAREHOUSE is no address of a database: write postgresql://USER:PASSWORD@HOST/DATABASE, "
                 "special characters in it percent-encoded."
