@@ -28,8 +28,8 @@ class Grounded:
     def __post_init__(self) -> None:
         if self.most < 1 or not re.fullmatch(r"\w[\w-]*", self.corpus):
             raise ValueError(
-                f"Name a corpus by its folder in landing/documents/, in letters, digits and dashes, and show at least one "
-                f"passage of it; not {self.corpus!r}, {self.most}."
+                f"Name a corpus by its folder in landing/documents/, in letters, digits and dashes, and show at least "
+                f"one passage of it; not {self.corpus!r}, {self.most}."
             )
 
     @property
