@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from orchestration.generation.retrieval import Document, Passages, ScoredPassage, passages_of
+from orchestration.generation.retrieval import LONGEST, Document, Passages, ScoredPassage, passages_of
 from orchestration.model.text_embedding import embed_texts
 
 SHOP = [
@@ -48,6 +48,14 @@ def test_every_document_is_found_at_most_once_best_first() -> None:
     assert sorted(found(passages)) == ["delivery", "invoice", "returns", "warranty"]
     scores = [passage.score for passage in passages]
     assert scores == sorted(scores, reverse=True)
+
+
+def test_a_document_without_paragraphs_is_not_shown_whole() -> None:
+    text = "about two hundred thousand words " * 40_000
+    passages = list(passages_of(text))
+    assert max(map(len, passages)) <= 10 * LONGEST
+    assert " ".join(passages).split() == text.split()
+    assert max(map(len, passages_of("x" * 1_000_000))) == 10 * LONGEST
 
 
 def test_what_stands_beside_the_best_comes_up_with_it() -> None:

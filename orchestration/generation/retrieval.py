@@ -141,10 +141,13 @@ class Passages:
 def passages_of(text: str, longest: int = LONGEST) -> Iterator[str]:
     """A text in passages of whole paragraphs and list items, at most `longest` characters unless one alone is longer.
 
-    A text without any is one empty passage: its title may still be found.
+    One of more than ten times that is cut between words, so that no document without paragraphs is shown whole. A text
+    without any is one empty passage: its title may still be found.
     """
-    passage = ""
-    for paragraph in _PARAGRAPH.split(text):
+    passage, most = "", 10 * longest
+    cut = re.compile(rf".{{1,{most}}}(?!\S)|.{{1,{most}}}", re.DOTALL)
+    paragraphs = (piece for one in _PARAGRAPH.split(text) for piece in (cut.findall(one) if len(one) > most else [one]))
+    for paragraph in paragraphs:
         if passage and len(passage) + len(paragraph) >= longest:
             yield passage
             passage = ""
