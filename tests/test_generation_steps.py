@@ -1,6 +1,7 @@
 """What steps of a generation leave to choose, what of it is logged, and which answers can be kept, as examples."""
 
 import json
+from collections.abc import Sequence
 from datetime import date
 from typing import Annotated, Any
 
@@ -11,9 +12,10 @@ from pydantic import BaseModel
 from orchestration.delivery import PerUnit
 from orchestration.delivery.briefing import Briefing, brief_rows
 from orchestration.delivery.protocol import When
-from orchestration.generation import Generation, Shown, chosen, given, within
+from orchestration.generation import Generation, Shown, chosen, contained, given, within
 from orchestration.generation.answers import AnswerInvalid, validated
-from orchestration.generation.pipeline import Subject
+from orchestration.generation.pipeline import Subject, Workshop
+from orchestration.generation.trials import TrialRequest, TrialResult
 from orchestration.guards import rule
 from orchestration.learning.policies.decision_rows import read_decisions
 from orchestration.loops.declaration import Loop, Outcome, Reward, Subjects, days
@@ -73,6 +75,26 @@ def test_an_answer_that_no_table_can_hold_is_none(value: dict[str, Any], said: s
 
 def test_a_text_about_a_zero_character_is_an_answer() -> None:
     assert validated(Letter, {"offer": r"JSON writes it \u0000"})["offer"] == r"JSON writes it \u0000"
+
+
+class AllPass:
+    def run_all(self, requests: Sequence[TrialRequest], progress: object = None) -> list[TrialResult]:
+        numbers = [len(request.tests) for request in requests]
+        return [
+            TrialResult(status="passed", score=1.0, seconds=0.1, output="", passed_tests=n, total_tests=n)
+            for n in numbers
+        ]
+
+
+def test_a_subject_without_a_test_passes_none_and_stops_nobody_else() -> None:
+    told: list[str] = []
+    tests = ("assert one() == 1", "", "  \n# to be written\n")
+    verdicts = contained("code", "tests").tried(
+        [({"code": "def one():\n    return 1"}, {"tests": of_one}) for of_one in tests],
+        Workshop(ask=lambda *_: [], trials=AllPass(), tell=told.append),
+    )
+    assert [verdict is not None and verdict.passed for verdict in verdicts] == [True, False, False]
+    assert told == ["2 subjects bring no test in 'tests' and are not tried: land them again."]
 
 
 def test_what_is_drawn_for_a_unit_from_what_it_brought_is_logged_with_its_chances() -> None:

@@ -82,16 +82,24 @@ class Contained:
     def columns(self) -> tuple[str, ...]:
         return (self.tests,)
 
+    def _tests(self, facts: Mapping[str, str]) -> list[str]:
+        """The statements of a subject's tests: a line that is empty or a comment says nothing that could fail."""
+        return [line for line in facts[self.tests].splitlines() if line.strip() and not line.lstrip().startswith("#")]
+
     def tried(self, answers: Sequence[Tried], workshop: Workshop) -> list[Verdict | None]:
-        """Raises RuntimeError where nobody is there to run trials."""
+        """No verdict where a subject brings no test. Raises RuntimeError where nobody is there to run trials."""
         if workshop.trials is None:
             raise RuntimeError("Nobody runs trials here: hand generation a containment.")
-        there = [place for place, (answer, _) in enumerate(answers) if answer is not None]
+        there = [place for place, (answer, facts) in enumerate(answers) if answer is not None and self._tests(facts)]
+        if without := [place for place, (_, facts) in enumerate(answers) if not self._tests(facts)]:
+            workshop.tell(
+                f"{len(without)} subjects bring no test in {self.tests!r} and are not tried: land them again."
+            )
         requests = []
         for place in there:
             answer, facts = answers[place]
             assert answer is not None
-            requests.append(code_trial(str(answer[self.code]), facts[self.tests].splitlines(), limits=self.limits))
+            requests.append(code_trial(str(answer[self.code]), self._tests(facts), limits=self.limits))
         found: list[Verdict | None] = [None] * len(answers)
         for place, result in zip(there, workshop.trials.run_all(requests), strict=True):
             if result.status == "unjudged":  # says nothing about the answer
