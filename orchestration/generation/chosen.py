@@ -57,12 +57,18 @@ class Chosen:
     def known_of(self, subject: Subject) -> dict[str, float]:
         if self.price is None:
             return {}
-        cost = _unit_cost(subject, self.price)
-        known = {IN_FORCE: self._in_force(subject, self.price), AT_START: self._at_start(subject, self.price)}
-        return known if cost is None else {**known, UNIT_COST: cost}
+        cost = _number(subject.facts.get(self.price.cost)) if self.price.cost else None
+        known = {
+            IN_FORCE: self._in_force(subject, self.price),
+            AT_START: self._at_start(subject, self.price),
+            UNIT_COST: cost,
+        }
+        return {name: number for name, number in known.items() if number is not None}
 
     def alternatives(self, subject: Subject, recipes: Sequence[Recipe]) -> tuple[Alternative, ...]:  # noqa: ARG002
         prices = self._prices(subject)
+        if self.price is not None and not prices:
+            return ()  # no allowed move leads inside the bounds: the subject is left alone
         offers = self.offers or {"": {}}
         found = []
         for offer, filled in offers.items():
@@ -83,27 +89,22 @@ class Chosen:
         return ()
 
     def _prices(self, subject: Subject) -> tuple[float, ...]:
-        if self.price is None:
+        """Prices that may be asked; none where the one in force cannot be read, or no allowed move leads inside."""
+        in_force = self._in_force(subject, self.price) if self.price else None
+        if self.price is None or in_force is None or not self.price.reaches(in_force):
             return ()
-        in_force = self._in_force(subject, self.price)
-        if self.price.cost and _unit_cost(subject, self.price) is None:
-            return (in_force,)  # what a price earns is not known, so it stays
+        if self.price.cost and _number(subject.facts.get(self.price.cost)) is None:
+            return (in_force,) if self.price.allows(in_force, in_force) else ()  # what a price earns is not known
         return self.price.ladder(in_force)
 
-    def _in_force(self, subject: Subject, bounds: PriceBounds) -> float:
+    def _in_force(self, subject: Subject, bounds: PriceBounds) -> float | None:
         known = _number(subject.in_force.get(self.price_field))
-        return self._at_start(subject, bounds) if known is None else min(max(known, bounds.floor), bounds.ceiling)
+        return self._at_start(subject, bounds) if known is None else known
 
-    def _at_start(self, subject: Subject, bounds: PriceBounds) -> float:
-        """Raises ValueError for a price that came and cannot be read: any other in its place would be a leap."""
+    def _at_start(self, subject: Subject, bounds: PriceBounds) -> float | None:
+        """The price that a subject came with, the middle where it came with none; None for what is no price."""
         came = subject.facts.get(self.price_field, "").strip()
-        price = _number(came) if came else round((bounds.floor * bounds.ceiling) ** 0.5, 2)
-        if price is None:
-            raise ValueError(
-                f"The price in force for the subject {subject.subject_id!r} is {came!r}, and must be a number above "
-                f"zero: mend {self.price_field!r} where it is made, and land the subject again."
-            )
-        return min(max(price, bounds.floor), bounds.ceiling)
+        return _number(came) if came else round((bounds.floor * bounds.ceiling) ** 0.5, 2)
 
 
 def within(floor: float, ceiling: float, moves_at_most: float, cost: str | None = None) -> PriceBounds:
@@ -111,7 +112,8 @@ def within(floor: float, ceiling: float, moves_at_most: float, cost: str | None 
 
     `cost` names the fact that holds what a unit costs, in the price's currency: the loop's reward must then be what is
     earned over it, such as Reward("purchase", less={"goods": 1.0}). Without it, the reward must be revenue. The price
-    of a subject whose cost is not known stays where it is.
+    of a subject whose cost is not known stays where it is; a subject whose price cannot be read, or lies so far outside
+    that no allowed move leads inside, is left alone.
     """
     return PriceBounds(floor=floor, ceiling=ceiling, moves_at_most=moves_at_most, cost=cost)
 
@@ -131,10 +133,6 @@ def chosen(
         raise ValueError(f"chosen({list(offers)}) offers something twice: name every offer once.")
     step = Chosen(offers=named, offer_field=offer_field if named else None, price=price, price_field=price_field)
     return Generation(steps=(step,))
-
-
-def _unit_cost(subject: Subject, bounds: PriceBounds) -> float | None:
-    return _number(subject.facts.get(bounds.cost)) if bounds.cost else None
 
 
 def _number(value: object) -> float | None:

@@ -182,8 +182,14 @@ class Generation:
         return bool(set(answer.model_fields) - set(self.fields))
 
     def offers(self, subject: Subject, recipes: Sequence[Recipe]) -> "tuple[Offer, ...]":
-        """What may be done for a subject: every combination of its steps' alternatives."""
-        lists = [found for step in self.steps if (found := step.alternatives(subject, recipes))]
+        """What may be done for a subject: every combination of its steps' alternatives.
+
+        None where a step that decides has nothing that it may do.
+        """
+        by_step = [(step, step.alternatives(subject, recipes)) for step in self.steps]
+        if any(step.decides and not found for step, found in by_step):
+            return ()
+        lists = [found for _, found in by_step if found]
         return tuple(Offer.of(combination) for combination in product(*lists)) if lists else ()
 
     def passages(self, subject: Subject, find: Find | None) -> tuple[Passage, ...]:

@@ -42,6 +42,17 @@ class PriceBounds:
         inside = self.floor - _SLACK <= price <= self.ceiling + _SLACK
         return inside and abs(price - in_force) <= self.moves_at_most * in_force + _SLACK
 
+    def reaches(self, in_force: float) -> bool:
+        """Whether some move that is allowed from the price in force ends inside, at a whole cent or where it stands."""
+        first, last = self._cents(in_force)
+        return first <= last or self.floor <= in_force <= self.ceiling
+
+    def _cents(self, in_force: float) -> tuple[int, int]:
+        """The first and the last whole cent that may be asked next; none where the first is the larger."""
+        low = max(self.floor, in_force * (1 - self.moves_at_most))
+        high = min(self.ceiling, in_force * (1 + self.moves_at_most))
+        return math.ceil(round(low * 100, 6)), math.floor(round(high * 100, 6))
+
     def ladder(self, in_force: float, steps: int = 5) -> tuple[float, ...]:
         """At most `steps` prices to choose from, ascending, in equal ratios over what is allowed, in whole cents.
 
@@ -50,12 +61,10 @@ class PriceBounds:
         """
         if steps < 1 or not in_force > 0:
             raise ValueError(f"A ladder needs a step and a price in force above zero, not {steps} and {in_force}.")
-        low = max(self.floor, in_force * (1 - self.moves_at_most))
-        high = min(self.ceiling, in_force * (1 + self.moves_at_most))
         inside = self.floor <= in_force <= self.ceiling
-        first, last = math.ceil(round(low * 100, 6)), math.floor(round(high * 100, 6))
+        first, last = self._cents(in_force)
         rungs = set()
-        if low <= high + _SLACK and first <= last:
+        if first <= last:
             ratios = np.geomspace(first, last, steps) if steps > 1 else [math.sqrt(first * last)]
             rungs = {min(max(round(float(cents)), first), last) / 100 for cents in ratios}
         if inside:
