@@ -189,22 +189,6 @@ def test_a_shop_earns_more_within_its_bounds_than_at_its_first_prices_and_moves_
     assert earned[-1] > 1.15 * 0.1 * (10 - cost)
 
 
-def test_before_any_evidence_prices_stay_around_the_one_a_subject_came_with():
-    """Each turn moves from the price before; drawn evenly, prices would wander off by chance and for no reason."""
-    rng = np.random.default_rng(9)
-    policy = PricePolicy.first(bounds=BOUNDS)
-    prices = np.full(400, 10.0)
-    for _ in range(30):
-        for row, before in enumerate(prices):
-            ladder = BOUNDS.ladder(float(before))
-            chances = policy.probabilities(at("tea", ladder, price_in_force=float(before), price_at_start=10.0))
-            assert sum(chances.values()) == pytest.approx(1)
-            assert min(chances.values()) > 0
-            prices[row] = rng.choice(ladder, p=list(chances.values()))
-    assert float(np.median(prices)) == pytest.approx(10.0, rel=0.03)
-    assert float(np.abs(np.log(prices / 10.0)).max()) < 4 * BOUNDS.moves_at_most
-
-
 def test_decisions_whose_cost_is_not_known_teach_nothing_where_the_reward_is_profit():
     rng = np.random.default_rng(10)
     prices = BOUNDS.ladder(10.0)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from orchestration.generation.answers import canonical
 from orchestration.generation.pipeline import Alternative, Find, Generation, Passage, Subject
-from orchestration.learning.policies.price_bounds import AT_START, IN_FORCE, UNIT_COST, PriceBounds
+from orchestration.learning.policies.price_bounds import IN_FORCE, UNIT_COST, PriceBounds
 from orchestration.loops.recipes import Recipe, Recipes
 
 
@@ -58,11 +58,7 @@ class Chosen:
         if self.price is None:
             return {}
         cost = _number(subject.facts.get(self.price.cost)) if self.price.cost else None
-        known = {
-            IN_FORCE: self._in_force(subject, self.price),
-            AT_START: self._at_start(subject, self.price),
-            UNIT_COST: cost,
-        }
+        known = {IN_FORCE: self._in_force(subject, self.price), UNIT_COST: cost}
         return {name: number for name, number in known.items() if number is not None}
 
     def alternatives(self, subject: Subject, recipes: Sequence[Recipe]) -> tuple[Alternative, ...]:  # noqa: ARG002
@@ -98,13 +94,12 @@ class Chosen:
         return self.price.ladder(in_force)
 
     def _in_force(self, subject: Subject, bounds: PriceBounds) -> float | None:
+        """The price in force, else the one that the subject came with, else the middle; None for what is no price."""
         known = _number(subject.in_force.get(self.price_field))
-        return self._at_start(subject, bounds) if known is None else known
-
-    def _at_start(self, subject: Subject, bounds: PriceBounds) -> float | None:
-        """The price that a subject came with, the middle where it came with none; None for what is no price."""
         came = subject.facts.get(self.price_field, "").strip()
-        return _number(came) if came else round((bounds.floor * bounds.ceiling) ** 0.5, 2)
+        if known is not None or came:
+            return known if known is not None else _number(came)
+        return round((bounds.floor * bounds.ceiling) ** 0.5, 2)
 
 
 def within(floor: float, ceiling: float, moves_at_most: float, cost: str | None = None) -> PriceBounds:

@@ -22,7 +22,7 @@ from orchestration.delivery.protocol import Delivery
 from orchestration.generation.answers import rendered, shown_fields
 from orchestration.generation.pipeline import Generation
 from orchestration.guards.verdict import Guard
-from orchestration.learning.policies.price_bounds import AT_START, IN_FORCE, UNIT_COST
+from orchestration.learning.policies.price_bounds import IN_FORCE, UNIT_COST
 from orchestration.loops.feeds import Feed
 from orchestration.loops.lives import Life, stays
 
@@ -57,7 +57,7 @@ class Subjects:
         for name in ("facts", "features", "personal"):
             if isinstance(getattr(self, name), str):
                 raise ValueError(f"Subjects({name}={getattr(self, name)!r}): give a tuple of columns, not one text.")
-        if taken := set(self.features) & {AT_START, IN_FORCE, UNIT_COST}:
+        if taken := set(self.features) & {IN_FORCE, UNIT_COST}:
             raise ValueError(f"Rename the features {sorted(taken)}: the choice of a price uses these names itself.")
         if empty := [name for name in ("key", "original", "pool") if not getattr(self, name).strip()]:
             raise ValueError(f"Subjects need a column for each of {', '.join(empty)}: name it as it lands.")

@@ -11,8 +11,6 @@ import numpy as np
 
 IN_FORCE = "price_in_force"
 """The feature of a context from which a price moves."""
-AT_START = "price_at_start"
-"""The feature of a context that holds the price which the subject came with."""
 UNIT_COST = "unit_cost"
 """The feature of a context that holds what a unit costs, where the reward is profit."""
 _SLACK = 1e-9  # what rounding in arithmetic may add to a bound
