@@ -14,18 +14,19 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import Any
+from urllib.parse import quote
 
 from orchestration.generation.calls import Request
 from orchestration.model.budget import Reservation
-from orchestration.model.endpoint import Endpoint, reply_in
+from orchestration.model.completions import reply_in, reply_of
+from orchestration.model.endpoint import Endpoint, document_in
+from orchestration.model.foreign_json import parsed, printable
 from orchestration.model.purchases import Purchases, Wish, order_of
+from orchestration.model.refusals import complaint_in
 from orchestration.model.responses import Paid, Pending, Responses
 from orchestration.model.troubles import EndpointRefused, Trouble
 from orchestration.settings import Settings
-
-if TYPE_CHECKING:
-    from openai.types import Batch
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,9 @@ MOST_REQUESTS, MOST_BYTES = 50_000, 190_000_000
 ROUNDS = 2  # what a first batch does not bring is asked for in a second one, then singly
 POLL_SECONDS = (0.2, 60.0)  # the first wait, and the longest
 _ENDED = ("completed", "failed", "expired", "cancelled")
+_IN_VAIN = ("failed", "expired", "cancelled", "cancelling")
 _MARK = "flywheel"
+_SINGLY = "Leave FLYWHEEL_BATCH_FROM out to ask for replies one by one."
 
 
 class Batches:
@@ -61,7 +64,11 @@ class Batches:
                 if len(missing) < (threshold or 0):
                     return
                 for chunk in self._chunks(missing):
-                    await self._collect(await self._submit(chunk))
+                    pending = await self._submit(chunk)
+                    if pending is not None:
+                        await self._collect(pending)
+                        continue
+                    self._put_off(chunk, "The endpoint does not say whether it took a batch: ", _SINGLY)
         except (Trouble, EndpointRefused) as problem:
             log.warning("Going on with single calls, for batches do not work here: %s", problem)
         finally:
@@ -93,105 +100,153 @@ class Batches:
         if chunk:
             yield chunk
 
-    async def _submit(self, lines: dict[str, bytes]) -> Pending:
-        """Submit a batch, or find the one that a run submitted which was killed before it could note so."""
-        client, content = await self._endpoint.client(), b"\n".join(lines.values())
+    async def _submit(self, lines: dict[str, bytes]) -> Pending | None:
+        """Submit a batch, or find the one that a run submitted which was killed before it could note so; None when the
+        endpoint took one and does not say which."""
+        content = b"\n".join(lines.values())
         whose = f"{self._purchases.turn}:{self._purchases.loop}".encode()
         mark = hashlib.sha256(content + whose).hexdigest()
-        batch = await self._found(mark)
-        if batch is None:
-            file = await self._endpoint.asked(
-                client.files.create(file=("requests.jsonl", content, "application/jsonl"), purpose="batch")
-            )
-            # Never tried twice: one that the endpoint accepted without our hearing of it would be paid twice.
-            creating = client.with_options(max_retries=0).batches.create(
-                input_file_id=file.id,
-                endpoint="/v1/chat/completions",
-                completion_window="24h",
-                metadata={_MARK: mark},
-            )
+        name = await self._found(mark)
+        if name is None:
+            file = await self._uploaded(content)
+            asked = {"input_file_id": file, "endpoint": "/v1/chat/completions", "completion_window": "24h"}
             try:
-                batch = await self._endpoint.asked(creating)
-            except Trouble:
-                batch = await self._found(mark)
-                if batch is None:
+                name = await self._created(json.dumps({**asked, "metadata": {_MARK: mark}}).encode())
+            except Trouble as trouble:
+                name = await self._found(mark)
+                if name is None and trouble.code is not None:  # the endpoint said that it took none
                     raise
+        if name is None:
+            return None
         orders = {key: order_of(*self._wanted[key]) for key in lines}
-        pending = Pending(batch.id, orders, datetime.now(UTC))
+        pending = Pending(name, orders, datetime.now(UTC))
         self._responses.submit(self._endpoint.address, self._purchases.turn, self._purchases.loop, pending)
-        log.info("Batch %s asks for %d replies.", batch.id, len(lines))
+        log.info("Batch %s asks for %d replies.", name, len(lines))
         return pending
 
-    async def _found(self, mark: str) -> "Batch | None":
+    async def _uploaded(self, content: bytes) -> str:
         client = await self._endpoint.client()
-        known = await self._endpoint.asked(client.batches.list(limit=100))
-        return next((one for one in known.data if (one.metadata or {}).get(_MARK) == mark and _may_bring(one)), None)
+        raw = client.files.with_raw_response
+        file = ("requests.jsonl", content, "application/jsonl")
+        uploaded = await self._endpoint.asked(raw.create(file=file, purpose="batch"))
+        name = _name_in(document_in(uploaded.content), "id")
+        if name is None:
+            raise Trouble("server_error", "The endpoint took a file and does not say under which name.")
+        return name
+
+    async def _created(self, content: bytes) -> str | None:
+        """The name of a new batch. Never tried twice: one that the endpoint accepted without our hearing of it would be
+        paid twice."""
+        import httpx2
+
+        client = (await self._endpoint.client()).with_options(max_retries=0)
+        posting = client.post("/batches", cast_to=httpx2.Response, content=content)
+        return _name_in(document_in((await self._endpoint.asked(posting)).content), "id")
+
+    async def _found(self, mark: str) -> str | None:
+        """The name of the batch of that mark which may still bring something."""
+        known = (await self._endpoint.document_of("GET", "/batches?limit=100")).get("data")
+        for batch in known if isinstance(known, list) else []:
+            metadata = batch.get("metadata") if isinstance(batch, dict) else None
+            if isinstance(metadata, dict) and metadata.get(_MARK) == mark and batch.get("status") not in _IN_VAIN:
+                return _name_in(batch, "id")
+        return None
 
     async def _collect(self, pending: Pending) -> None:
         """Wait for a batch, and keep what it brought; what it did not bring is free to be asked for again."""
+        why = "It was still running after FLYWHEEL_BATCH_WAIT_S."
         try:
             batch = await self._ended(pending)
             brought = await self._results(batch, pending) if batch is not None else []
-        except Trouble as trouble:
-            batch, why = None, trouble.sentence
-        except EndpointRefused as refused:
-            if refused.code != 404:
-                raise
-            log.warning("Batch %s is gone, and is asked anew.", pending.batch_id)
-            self._responses.collect(pending.batch_id, [])
-            return
-        else:
-            why = "It was still running after FLYWHEEL_BATCH_WAIT_S."
+        except (Trouble, EndpointRefused) as problem:
+            if problem.code == 404:
+                log.warning("Batch %s is gone, and is asked anew.", pending.batch_id)
+                self._responses.collect(pending.batch_id, [])
+                return
+            batch, why = None, str(problem)
         if batch is None:
-            sentence = f"Batch {pending.batch_id} is not there yet: run the turn again to collect it. {why}"
-            for key in pending.orders:
-                self._purchases.put_off(self._reserved.pop(key, None), key, sentence)
+            self._put_off(pending.orders, f"Batch {printable(pending.batch_id, 80)} is not there yet: ", why)
             return
-        self._responses.collect(pending.batch_id, brought)
+        booked = [self._purchases.booked(paid) for paid in brought]
+        self._responses.collect(pending.batch_id, booked)
         for key in pending.orders:
             if key in self._reserved:
                 self._purchases.hand_back(self._reserved.pop(key))
-        for paid in brought:
+        for paid in booked:
             self._purchases.collected(paid)
         if len(brought) < len(pending.orders):
-            said = batch.errors.data[0].message if batch.errors and batch.errors.data else "see its error file"
             counts = f"{len(brought)} of {len(pending.orders)} replies"
-            log.warning("Batch %s is %s with %s (%s).", batch.id, batch.status, counts, said)
+            said = await self._said(batch)
+            log.warning("Batch %s is %s with %s (%s).", pending.batch_id, batch.get("status"), counts, said)
 
-    async def _ended(self, pending: Pending) -> "Batch | None":
+    def _put_off(self, keys: Iterable[str], what: str, why: str) -> None:
+        for key in keys:
+            sentence = f"{what}run the turn again to collect it. {why}"
+            self._purchases.put_off(self._reserved.pop(key, None), key, sentence)
+
+    async def _ended(self, pending: Pending) -> dict[str, Any] | None:
         """The batch when it has ended; None when that takes too long."""
-        client, (pause, longest) = await self._endpoint.client(), POLL_SECONDS
+        pause, longest = POLL_SECONDS
         while True:
-            batch = await self._endpoint.asked(client.batches.retrieve(pending.batch_id))
-            if batch.status in _ENDED:
+            batch = await self._endpoint.document_of("GET", f"/batches/{quote(pending.batch_id, safe='')}")
+            if batch.get("status") in _ENDED:
                 return batch
             if time.monotonic() + pause > self._give_up_at:
                 return None
             await asyncio.sleep(pause)
             pause = min(pause * 2, longest)
 
-    async def _results(self, batch: "Batch", pending: Pending) -> list[Paid]:
-        """Replies in a batch's output, in the order asked; failures, which cost nothing, are left out."""
-        if batch.output_file_id is None:
+    async def _lines(self, batch: dict[str, Any], which: str) -> list[bytes]:
+        name = _name_in(batch, which)
+        if name is None:
             return []
-        client = await self._endpoint.client()
-        content = await self._endpoint.asked(client.files.content(batch.output_file_id))
+        content = await self._endpoint.bytes_of("GET", f"/files/{quote(name, safe='')}/content")
+        return [line for line in content.split(b"\n") if line.strip()]
+
+    async def _results(self, batch: dict[str, Any], pending: Pending) -> list[Paid]:
+        """Replies in a batch's output, in the order asked; failures, which cost nothing, are left out."""
         found: dict[str, Paid] = {}
-        for line in content.content.splitlines():
-            result = json.loads(line)
-            order, response = pending.orders.get(result["custom_id"]), result.get("response") or {}
-            if order is None or response.get("status_code") != 200:
+        for line in await self._lines(batch, "output_file_id"):
+            key, answered = _result_in(line)
+            order = pending.orders.get(key or "")
+            if order is None or order.key in found or answered.get("status_code") not in (200, "200"):
                 continue
+            body = answered.get("body")
             try:
-                reply = reply_in(response["body"])
+                reply = reply_in(body) if isinstance(body, str) else reply_of(body)
             except Trouble as trouble:
                 log.warning("A reply of batch %s is left out: %s", pending.batch_id, trouble)
+                self._purchases.lost(order.key, trouble)
                 continue
             waited = (datetime.now(UTC) - pending.submitted_at).total_seconds()
             share = self._settings.batch_price
             found[order.key] = self._purchases.priced(order, reply, pending.submitted_at, waited, share)
         return [found[key] for key in pending.orders if key in found]
 
+    async def _said(self, batch: dict[str, Any]) -> str:
+        """Why replies are missing, in the endpoint's own words: the batch's, or those of its first failure."""
+        if batch.get("errors"):
+            return complaint_in(batch["errors"], self._endpoint.secrets).words
+        try:
+            lines = await self._lines(batch, "error_file_id")
+        except (Trouble, EndpointRefused):
+            lines = []
+        return complaint_in(lines[0], self._endpoint.secrets).words if lines else "it does not say why"
 
-def _may_bring(batch: "Batch") -> bool:
-    return batch.status not in ("failed", "expired", "cancelled", "cancelling")
+
+def _name_in(document: dict[str, Any], field: str) -> str | None:
+    """A name that the endpoint gave to something, which goes into a path and into a file of ours."""
+    name = document.get(field)
+    return name if isinstance(name, str) and 0 < len(name) <= 500 and name.isprintable() else None
+
+
+def _result_in(line: bytes) -> tuple[str | None, dict[str, Any]]:
+    """A line of a batch's output: whose it is, and what was answered; nothing where it is no such line."""
+    try:
+        result = parsed(line)
+    except ValueError:
+        return None, {}
+    if not isinstance(result, dict):
+        return None, {}
+    answered = result.get("response")
+    return _name_in(result, "custom_id"), answered if isinstance(answered, dict) else {}

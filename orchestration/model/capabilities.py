@@ -13,7 +13,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from orchestration.generation.calls import Request
+from orchestration.model.completions import ending_of
 from orchestration.model.endpoint import Endpoint
+from orchestration.model.foreign_json import parsed
 from orchestration.model.replies import AnswerForm, Form, unwrapped
 from orchestration.model.responses import Paid, Responses
 from orchestration.model.troubles import EndpointRefused, Trouble
@@ -104,7 +106,7 @@ async def _probed(
     wanted = settings.structured_output
     forms: list[Form] = [] if wanted == "text" else ["json_schema", "json_object"]
     forms += [] if wanted == "schema" else [form.plainest]
-    found = Capabilities(forms[0], "max_completion_tokens" if endpoint.is_official else "max_tokens")
+    found = first = Capabilities(forms[0], "max_completion_tokens" if endpoint.is_official else "max_tokens")
     tried: set[Capabilities] = set()
     while True:
         tried.add(found)
@@ -117,32 +119,53 @@ async def _probed(
             temperature=like.temperature,
         )
         structured = "response_format" in body
+        rejected: Trouble | None = None
         try:
             paid = await pay(body)
         except Trouble as trouble:
+            if trouble.access or trouble.status not in ("rejected", "server_error"):
+                raise _hopeless(endpoint, trouble) from None
             adjusted = found.without_parameter(trouble.parameter or "")
-            if trouble.status == "rejected" and adjusted is not None and adjusted not in tried:
+            if adjusted is not None and adjusted not in tried:
                 log.warning("%s does not take %s: going on without it.", model, trouble.parameter)
                 found = adjusted
                 continue
-            if not structured or trouble.status not in ("rejected", "server_error"):
-                raise _hopeless(endpoint, trouble) from None
-            reason = trouble.sentence
+            if not structured and trouble.status == "server_error":
+                raise
+            rejected, reason = trouble, trouble.sentence
         else:
             if not structured or _keeps_to_schema(paid, form):
                 return found
             reason = "The reply did not keep to the schema."
-        forms.remove(found.form)
-        if not forms:
+        following = forms[forms.index(found.form) + 1 :]
+        if following:
+            log.warning("%s does not answer in the form %s (%s): trying %s.", model, found.form, reason, following[0])
+            found = replace(found, form=following[0])
+            continue
+        # Something is refused that the endpoint does not name: give up what a request can do without, step by step.
+        plainer = [one for one in _plainer(first) if one not in tried] if rejected is not None else []
+        if rejected is not None and rejected.status == "rejected" and plainer:
+            log.warning("%s rejects the request (%s): trying with less.", model, reason)
+            found = plainer[0]
+            continue
+        if structured:
             raise EndpointRefused(
                 f"{endpoint.address} takes no JSON schema ({reason}). Set FLYWHEEL_STRUCTURED_OUTPUT to auto or text."
             )
-        log.warning("%s does not answer in the form %s (%s): trying %s.", model, found.form, reason, forms[0])
-        found = replace(found, form=forms[0])
+        raise _hopeless(endpoint, rejected or Trouble("rejected", reason))
+
+
+def _plainer(first: Capabilities) -> list[Capabilities]:
+    """Fewer and fewer parameters, and the other name of the token limit, each with the first form again."""
+    other = first.without_parameter(first.limit) or first
+    bare = ("seed", "temperature")
+    return [replace(first, without=bare[:1]), replace(first, without=bare), replace(other, without=bare)]
 
 
 def _hopeless(endpoint: Endpoint, trouble: Trouble) -> Exception:
     """Every call would be rejected as the smallest one was; any other trouble may pass."""
+    if trouble.access:
+        return EndpointRefused(trouble.sentence, trouble.code)
     if trouble.status != "rejected":
         return trouble
     return EndpointRefused(f"{endpoint.address} rejects the simplest request: {trouble.sentence} Set FLYWHEEL_MODEL.")
@@ -151,10 +174,10 @@ def _hopeless(endpoint: Endpoint, trouble: Trouble) -> Exception:
 def _keeps_to_schema(paid: Paid, form: AnswerForm) -> bool:
     bare = unwrapped(paid.text)
     try:
-        value = json.loads(bare)
+        value = parsed(bare)
     except ValueError:
         # Cut off in the middle of an object, or while the model was still thinking: it was on its way.
-        return paid.finish_reason == "length" and (not bare or bare.startswith("{"))
+        return ending_of(paid.finish_reason) == "truncated" and (not bare or bare.startswith("{"))
     return isinstance(value, dict) and set(form.schema["required"]) <= set(value)
 
 

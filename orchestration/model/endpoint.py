@@ -1,47 +1,33 @@
 """One OpenAI-compatible endpoint: its address, its model, and one call to it.
 
-Here: the SDK's clients, one call, and what each of its failures means.
-Not here: what the endpoint can do (capabilities), which calls to make (generation), the local server (local_model).
+Here: the SDK's clients, one call, and nothing but Trouble and EndpointRefused whatever comes of it.
+Not here: what a reply (completions) or an error (refusals) says, what the endpoint can do (capabilities), which calls
+to make (generation), the local server (local_model).
 """
 
 import asyncio
-import json
 from collections.abc import Awaitable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
+from orchestration.model.completions import Reply, models_in, reply_in
+from orchestration.model.foreign_json import parsed
 from orchestration.model.local_model import MODEL_NAME, local_servers
+from orchestration.model.refusals import REMEDIES, complaint_in, trouble_of
 from orchestration.model.responses import Responses
 from orchestration.model.troubles import EndpointRefused, Trouble
 from orchestration.settings import Settings
 
 if TYPE_CHECKING:
+    import httpx2
     import openai
 
 T = TypeVar("T")
 
 OFFICIAL = "https://api.openai.com/v1"
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
-_MESSAGE_LIMIT = 300  # characters of an endpoint's own words that are passed on
-ADJUSTABLE = ("max_completion_tokens", "max_tokens", "temperature", "seed", "response_format")
-_REFUSALS = {
-    401: "{} refuses the key ({}). Set OPENAI_API_KEY to a valid one.",
-    403: "{} denies access ({}). Ask its operator for it, or set another FLYWHEEL_MODEL.",
-    404: "{} knows no such model or path ({}). Check FLYWHEEL_MODEL, and OPENAI_BASE_URL, which often ends in /v1.",
-}
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What a model wrote, as the endpoint reports it. Tokens are None when it reports none."""
-
-    model: str
-    text: str
-    refusal: str | None
-    finish_reason: str
-    input_tokens: int | None
-    output_tokens: int | None
+_LONGEST_PAUSE = 120.0  # seconds that the SDK waits before a retry, at most
+_SHORTEST_SECRET = 16  # characters from which a key is told from a word that happens to be the same
 
 
 class Endpoint:
@@ -76,6 +62,11 @@ class Endpoint:
         self._clients: list[openai.AsyncOpenAI] = []
 
     @property
+    def secrets(self) -> list[str]:
+        """What no message may show."""
+        return [self._key] if self._key else []
+
+    @property
     def lanes(self) -> list[int]:
         """Once open: how many calls each lane takes at once. The local model has a lane a server, of one call each."""
         return [1] * len(self._clients) if self.is_local else [self._settings.max_concurrency]
@@ -103,6 +94,7 @@ class Endpoint:
                 limits=httpx2.Limits(max_connections=at_once, max_keepalive_connections=at_once),
                 timeout=httpx2.Timeout(self._settings.request_timeout_s, connect=5.0, pool=None),
                 trust_env=not self._on_loopback,  # a proxy has no business on loopback
+                event_hooks={"request": [_stays_at(httpx2.URL(url))]},
             ),
         )
 
@@ -129,85 +121,136 @@ class Endpoint:
             return self.settled_model
         await self.open()
         try:
-            names = await self.asked(self._listed_models())
-        except Trouble:
-            known = self.known_model(responses)
-            if known is None:
+            names = models_in(await self.bytes_of("GET", "/models"))
+        except Trouble as trouble:
+            if trouble.access:
+                raise EndpointRefused(trouble.sentence, trouble.code) from None
+            names = self._known_names(responses)
+            if names is None:
                 raise
-            return known
+        if names is None:
+            names = self._known_names(responses)
+        if names is None:
+            raise EndpointRefused(
+                f"{self.address} does not answer with a list of models: check OPENAI_BASE_URL, which often ends in "
+                "/v1, or set FLYWHEEL_MODEL."
+            )
         if len(names) != 1:
             some = ", ".join(sorted(names)[:10]) or "none"
             raise EndpointRefused(f"{self.address} offers {len(names)} models ({some}): set FLYWHEEL_MODEL to one.")
         responses.remember(self.address, "model", {"model": names[0]})
         return names[0]
 
+    def _known_names(self, responses: Responses) -> list[str] | None:
+        known = self.known_model(responses)
+        return None if known is None else [known]
+
     async def send(self, content: bytes, lane: int = 0) -> Reply:
         """One call, with the SDK's retries. Raises Trouble when there is no reply, EndpointRefused when none can be."""
+        tries = self._settings.max_retries + 1
+        try:  # an endpoint that sends a byte now and then keeps within the time for each, and would never end
+            async with asyncio.timeout(tries * (self._settings.request_timeout_s + _LONGEST_PAUSE)):
+                answered = await self.bytes_of("POST", "/chat/completions", content, lane)
+        except TimeoutError:
+            raise Trouble("timeout", f"No whole answer in {tries} times FLYWHEEL_REQUEST_TIMEOUT_S.") from None
+        return reply_in(self._without_secret(answered))
+
+    async def bytes_of(self, method: str, path: str, content: bytes | None = None, lane: int = 0) -> bytes:
+        """What is answered to a request, unread; `content` is JSON. Raises Trouble and EndpointRefused."""
         import httpx2
 
         if not self._clients:
             await self.open()
-        posting = self._clients[lane].post("/chat/completions", cast_to=httpx2.Response, content=content)
-        response = await self.asked(posting)
-        try:
-            return reply_in(json.loads(response.content))
-        except ValueError:
-            raise Trouble("server_error", "The endpoint answered 200 with something that is no JSON.") from None
+        client = self._clients[lane]
+        if method == "GET":
+            return (await self.asked(client.get(path, cast_to=httpx2.Response))).content
+        return (await self.asked(client.post(path, cast_to=httpx2.Response, content=content))).content
+
+    async def document_of(self, method: str, path: str, content: bytes | None = None) -> dict[str, Any]:
+        """The JSON object that is answered to a request. Raises Trouble and EndpointRefused."""
+        return document_in(await self.bytes_of(method, path, content))
 
     async def client(self) -> "openai.AsyncOpenAI":
-        """The SDK's client, for all that is not a chat; await what it does with `asked`."""
+        """The SDK's client, for what is more than a request with JSON; await what it does with `asked`."""
         await self.open()
         return self._clients[0]
-
-    async def _listed_models(self) -> list[str]:
-        return [model.id async for model in self._clients[0].models.list()]
 
     async def asked(self, waiting: Awaitable[T]) -> T:
         """Await the SDK. What it raises is put into our words outside of its handler, so that no message of an
         endpoint, which may repeat the key, is chained to it."""
-        import aiohttp
         import openai
 
         problem: Exception
         try:
             return await waiting
+        except (EndpointRefused, Trouble):
+            raise
         except openai.APIError as error:
             problem = self._problem(error)
-        except aiohttp.ClientError:  # what the SDK does not know as its own, such as an answer that is no HTTP
-            problem = Trouble("connection_error", f"{self.address} does not speak HTTP.")
+        # What the SDK does not know as its own, such as an answer that is no HTTP or a header that is no text: what an
+        # endpoint sends decides what is raised, so that no list of it would be whole.
+        except Exception as error:
+            name = type(error).__name__
+            problem = Trouble("connection_error", f"{self.address} does not speak HTTP as it should ({name}).")
         raise problem
 
     def _problem(self, error: "openai.APIError") -> Exception:
         import openai
 
-        said = self._words(error)
         if isinstance(error, openai.APIConnectionError):
             if _timed_out(error):
                 return Trouble("timeout", f"No answer within {self._settings.request_timeout_s:g} s, on any try.")
             return Trouble("connection_error", f"{self.address} cannot be reached, or hung up.")
-        status = getattr(error, "status_code", 500)
-        if status in _REFUSALS:
-            return EndpointRefused(_REFUSALS[status].format(self.address, f"{status}: {said}"), status)
-        if status == 429:
-            sentence = f"The endpoint takes no more requests now (429: {said})."
-            return Trouble("rate_limited", sentence, lasting=error.code == "insufficient_quota")
-        if status == 408:
-            return Trouble("timeout", f"The endpoint gave up waiting (408: {said}).")
-        if status >= 500 or status == 409:
-            return Trouble("server_error", f"The endpoint failed ({status}: {said}).")
-        if error.code in ("content_filter", "content_policy_violation"):
-            return Trouble("content_filter", f"The endpoint's content filter kept the request ({status}: {said}).")
-        named = error.param or min((name for name in ADJUSTABLE if name in said), key=said.index, default=None)
-        sentence = f"The endpoint finds the request invalid ({status}: {said})."
-        return Trouble("rejected", sentence, parameter=named)
+        if not isinstance(error, openai.APIStatusError):
+            return Trouble("server_error", f"The endpoint failed ({type(error).__name__}).")
+        said = complaint_in(_body_of(error.response), self.secrets)
+        if error.status_code == 401:
+            return EndpointRefused(REMEDIES[401].format(self.address, f"401: {said.words}"), 401)
+        return trouble_of(error.status_code, said, self.address)
 
-    def _words(self, error: "openai.APIError") -> str:
-        """An endpoint's own words, short and without the key."""
-        body = error.body if isinstance(error.body, dict) else {}
-        said = str(body.get("message") or error.message)
-        if self._key:
-            said = said.replace(self._key, "***")
-        return " ".join(said.split())[:_MESSAGE_LIMIT].rstrip(".")
+    def _without_secret(self, answered: bytes) -> bytes:
+        """An endpoint that repeats the key in a reply would have it kept and published."""
+        key = self._key.encode()
+        return answered.replace(key, b"***") if len(key) >= _SHORTEST_SECRET and key in answered else answered
+
+
+def document_in(content: bytes) -> dict[str, Any]:
+    """A JSON object. Raises Trouble."""
+    try:
+        document = parsed(content)
+    except ValueError as problem:
+        raise Trouble("server_error", f"The endpoint answered 200 with no JSON ({problem}).") from None
+    if not isinstance(document, dict):
+        raise Trouble("server_error", "The endpoint answered with JSON that is no object.")
+    return document
+
+
+def _stays_at(home: "httpx2.URL") -> Any:
+    """A hook that lets no request leave for another host: neither the key nor what is sent is meant for it."""
+
+    async def check(request: "httpx2.Request") -> None:
+        there = request.url
+        same = (there.scheme, there.host, there.port) == (home.scheme, home.host, home.port)
+        if not same and not (there.host == home.host and home.scheme == "http" and there.scheme == "https"):
+            here, elsewhere = (f"{url.scheme}://{url.netloc.decode()}" for url in (home, there))
+            raise Trouble(
+                "rejected",
+                f"{here} sends requests on to {elsewhere}, which got neither the key nor the request. "
+                "Set OPENAI_BASE_URL to the address that is meant.",
+                access=True,
+            )
+
+    return check
+
+
+def _body_of(response: "httpx2.Response") -> bytes:
+    """What came with an error; nothing where it could not be read, such as one that is compressed wrongly."""
+    import httpx2
+
+    try:
+        return response.content
+    except (httpx2.HTTPError, httpx2.StreamError):
+        return b""
 
 
 def _timed_out(error: BaseException) -> bool:
@@ -215,20 +258,3 @@ def _timed_out(error: BaseException) -> bool:
     while error.__cause__ is not None:
         error = error.__cause__
     return isinstance(error, TimeoutError)
-
-
-def reply_in(document: Any) -> Reply:
-    """Read a chat completion; the SDK's models would cost half of a call's time. Raises Trouble."""
-    try:
-        choice, usage = document["choices"][0], document.get("usage") or {}
-        message = choice["message"]
-        return Reply(
-            model=document.get("model") or "",
-            text=message.get("content") or "",
-            refusal=message.get("refusal"),
-            finish_reason=choice.get("finish_reason") or "stop",
-            input_tokens=usage.get("prompt_tokens"),
-            output_tokens=usage.get("completion_tokens"),
-        )
-    except (LookupError, TypeError, AttributeError):
-        raise Trouble("server_error", "The endpoint answered with something that is no chat completion.") from None

@@ -5,6 +5,7 @@ Not here: buying one reply (purchases), and what a reply says (replies).
 """
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -14,11 +15,14 @@ from typing import Any
 from orchestration.generation.calls import Answer, Call, Request, call_id_of
 from orchestration.model.batches import Batches
 from orchestration.model.capabilities import Capabilities
+from orchestration.model.completions import ending_of
 from orchestration.model.endpoint import Endpoint
 from orchestration.model.purchases import Purchases, Wish, canonical
 from orchestration.model.replies import AnswerForm, Unreadable
 from orchestration.model.responses import Paid
-from orchestration.model.troubles import EndpointRefused, Trouble
+from orchestration.model.troubles import Trouble
+
+log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 
@@ -85,7 +89,7 @@ class Generation:
         self._endpoint, self._purchases, self._batches = endpoint, purchases, batches
         self._form, self._can, self._model = form, can, model
         self._answers: dict[int, Answer] = {}
-        self._refused: EndpointRefused | None = None
+        self._problem: Exception | None = None
 
     async def run(self, requests: Sequence[Request], progress: Progress | None) -> list[Answer]:
         """Answers in the order of the requests. Raises EndpointRefused, with all that was paid for kept."""
@@ -95,29 +99,37 @@ class Generation:
         # Kept ones first: a repair that one of them still needs is bought in passing.
         await self._work([group for group in groups if group.wish.key in kept])
         missing = [group for group in groups if group.wish.key not in kept]
-        if missing and self._refused is None:
+        if missing and self._problem is None:
             await self._endpoint.open()
             if self._endpoint.is_local:  # requests that share their examples in a row, for the server's prompt cache
                 missing.sort(key=lambda group: canonical(group.wish.body["messages"][:-1]))
             await self._batches.buy([(group.members[0], group.wish) for group in missing])
             await self._work(missing)
-        if self._refused is not None:
-            raise self._refused
+        if self._purchases.without_usage:
+            log.warning("%d replies report no tokens that can be meant: theirs are estimated.", self.without_usage)
+        if self._problem is not None:
+            raise self._problem
         if progress is not None:
             progress(len(self._answers), self._total)
         return [self._answers[place] for place in range(self._total)]
+
+    @property
+    def without_usage(self) -> int:
+        """Replies bought in this run whose tokens are estimated."""
+        return self._purchases.without_usage
 
     async def _work(self, groups: list[Group]) -> None:
         waiting = deque(groups)
 
         async def worker(lane: int) -> None:
-            while waiting and self._refused is None:
+            while waiting and self._problem is None:
                 # A second local server starts at the other end, so that each has its own examples in its cache.
                 group = waiting.popleft() if lane == 0 else waiting.pop()
                 try:
                     await self._answer(group, lane)
-                except EndpointRefused as refused:  # let the calls in flight end: they are being paid for
-                    self._refused = refused
+                # Whatever it is, let the calls in flight end: they are being paid for.
+                except Exception as problem:
+                    self._problem = self._problem or problem
 
         lanes = enumerate(self._endpoint.lanes or [1])
         await asyncio.gather(*(worker(lane) for lane, at_once in lanes for _ in range(at_once)))
@@ -152,11 +164,12 @@ class Generation:
 
     def _understood(self, paid: Paid) -> tuple[str, str | None, str | None, dict[str, Any] | None]:
         """What a reply amounts to: status, error, text and answer."""
-        if paid.finish_reason == "content_filter":
+        ending = ending_of(paid.finish_reason)
+        if ending == "content_filter":
             return "content_filter", "The endpoint's content filter kept the reply.", None, None
-        if paid.refusal:
+        if paid.refusal or ending == "refused":
             return "refused", "The model declined to answer.", None, None
-        if paid.finish_reason == "length":
+        if ending == "truncated":
             return "truncated", "The reply was cut off: raise max_tokens in the recipe.", None, None
         try:
             text, value = self._form.read(paid.text, self._can.form)
@@ -171,6 +184,7 @@ class Generation:
             if result.called_at is None or member is not group.members[0]:
                 return None
             called_at, latency_s, hit = result.called_at, result.latency_s, False
+            bought = result.paid
         else:
             ours = (result.turn, result.loop) == (self._purchases.turn, self._purchases.loop)
             bought = result if ours and member is group.payer(result) else None

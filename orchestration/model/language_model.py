@@ -43,6 +43,7 @@ class LanguageModel:
         self._settings = settings
         self._name = Endpoint(settings).settled_model
         self._capabilities: Capabilities | None = None
+        self._without_usage = 0
 
     @property
     def name(self) -> str:
@@ -131,6 +132,7 @@ class LanguageModel:
             "answer_form": can.form,
             "token_limit": can.limit,
             "parameters_left_out": ", ".join(can.without) or "none",
+            "replies_with_estimated_tokens": str(self._without_usage),
         }
 
     async def _answer_all(
@@ -157,7 +159,9 @@ class LanguageModel:
             return [Answer(one.brief_id, trouble.status, None, None, trouble.sentence, ()) for one in requests]
         self._capabilities = can
         batches = Batches(settings, endpoint, responses, purchases)
-        return await Generation(endpoint, purchases, batches, form, can, model).run(requests, progress)
+        answers = await Generation(endpoint, purchases, batches, form, can, model).run(requests, progress)
+        self._without_usage = purchases.without_usage
+        return answers
 
     async def _with_endpoint(self, work: Callable[[Endpoint, Responses], Coroutine[Any, Any, T]]) -> T:
         endpoint = Endpoint(self._settings)

@@ -10,21 +10,24 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from orchestration.generation.calls import Request
 from orchestration.model.budget import Budget, Prices, Reservation, worst_case
-from orchestration.model.endpoint import Endpoint, Reply
+from orchestration.model.completions import Reply, ending_of
+from orchestration.model.endpoint import Endpoint
 from orchestration.model.responses import Order, Paid, Responses
-from orchestration.model.troubles import Trouble
+from orchestration.model.troubles import EndpointRefused, Trouble
 from orchestration.settings import Settings
 
 log = logging.getLogger(__name__)
 
-GIVE_UP_AFTER = {"connection_error": 5, "timeout": 5, "rate_limited": 20, "server_error": 20}
-"""Failed calls in a row, each after all of the SDK's retries, that mean an endpoint has gone."""
+GIVE_UP_AFTER = {"connection_error": 5, "timeout": 5, "rate_limited": 20, "server_error": 20, "rejected": 20}
+"""Failed calls in a row, each after all of the SDK's retries, that mean an endpoint has gone. Of those that it rejected
+only the ones count that say that there is no way in, such as 403 and 404."""
+REFUSED_AFTER = 5  # of those, before anything was answered: the endpoint is set up wrongly
 BYTES_PER_TOKEN = 4  # what a token is taken for where an endpoint reports no usage
 
 
@@ -79,6 +82,9 @@ class Purchases:
         self._budget = Budget(settings, *responses.spent(turn, loop))
         self._kept: dict[str, Paid] = {}
         self._put_off: dict[str, str] = {}
+        self._lost: dict[str, Trouble] = {}
+        self._answered = False
+        self.without_usage = 0
         self._failures: Counter[str] = Counter()
         self._given_up: Trouble | None = None
 
@@ -86,6 +92,7 @@ class Purchases:
         """Look up what is kept for these keys, and say which ones have a reply."""
         found = self._responses.known(keys, self.turn, self.loop)
         self._kept |= found
+        self._answered = self._answered or bool(found)
         return set(found)
 
     async def reply(self, request: Request, wish: Wish, *, attempt: int = 1, lane: int = 0) -> Paid:
@@ -93,12 +100,14 @@ class Purchases:
         reason why there is none, and EndpointRefused."""
         if wish.key in self._put_off:
             raise Trouble("deferred", self._put_off[wish.key])
+        if wish.key in self._lost:
+            raise self._lost[wish.key]
         if wish.key not in self._kept and attempt > 1:
             self.recall([wish.key])
         try:
             return self._kept.get(wish.key) or await self.bought(request, wish, attempt=attempt, lane=lane)
         except Trouble as trouble:
-            if trouble.parameter is not None:  # it takes less than we know: the next run finds out anew
+            if trouble.parameter in wish.body:  # it takes less than we know: the next run finds out anew
                 self._responses.forget(self._endpoint.address)
             raise
 
@@ -122,17 +131,33 @@ class Purchases:
             latency_s = time.perf_counter() - started
             paid = self.priced(order_of(request, wish, attempt), reply, called_at, latency_s)
             usd, tokens = paid.cost_usd, paid.input_tokens + paid.output_tokens
+            if ending_of(paid.finish_reason) == "failed":
+                unfinished = self._unfinished(paid)
+                self._responses.keep(unfinished.paid or paid)
+                self._count(unfinished)
+                raise unfinished
             self._responses.keep(paid)
         finally:
             self._budget.settle(worst, usd, tokens)
         self._failures.clear()
+        self._answered = True
         self._kept[paid.key] = paid
         return paid
+
+    def _unfinished(self, paid: Paid) -> Trouble:
+        """A reply without a known end is no answer. What it cost is booked under a key of its own, so that it counts as
+        spent, and the next run asks again."""
+        end = f"finish_reason {paid.finish_reason!r}" if paid.finish_reason else "no finish_reason"
+        trouble = Trouble("server_error", f"The endpoint did not finish the reply: {end} is no known clean end.")
+        trouble.called_at, trouble.latency_s = paid.called_at, paid.latency_s
+        trouble.paid = replace(paid, key=f"{paid.key}:unfinished:{paid.called_at.isoformat()}")
+        return trouble
 
     def priced(
         self, order: Order, reply: Reply, called_at: datetime, latency_s: float, price_share: float = 1.0
     ) -> Paid:
-        """A reply with what it cost, as it is kept."""
+        """A reply with what it cost, as it is kept. Tokens are estimated where the endpoint reports none."""
+        self.without_usage += reply.input_tokens is None or reply.output_tokens is None
         tokens_in = order.bytes_read // BYTES_PER_TOKEN + 1 if reply.input_tokens is None else reply.input_tokens
         tokens_out = len(reply.text) // BYTES_PER_TOKEN + 1 if reply.output_tokens is None else reply.output_tokens
         return Paid(
@@ -159,10 +184,23 @@ class Purchases:
         """A batched request cost nothing, or what it cost comes through `collected`."""
         self._budget.settle(reservation, 0.0, 0)
 
+    def booked(self, paid: Paid) -> Paid:
+        """What a batch brought, as it is to be committed: a reply without a known end under a key of its own, and not
+        asked again in this run."""
+        if ending_of(paid.finish_reason) != "failed":
+            return paid
+        trouble = self._lost[paid.key] = self._unfinished(paid)
+        return trouble.paid or paid
+
     def collected(self, paid: Paid) -> None:
         """A batched request has its reply, which is committed."""
         self._budget.spend(paid.cost_usd, paid.input_tokens + paid.output_tokens)
         self._kept[paid.key] = paid
+        self._answered = True
+
+    def lost(self, key: str, trouble: Trouble) -> None:
+        """A batched request was answered with what nobody can read: this run does not pay for it once more."""
+        self._lost[key] = trouble
 
     def put_off(self, reservation: Reservation | None, key: str, sentence: str) -> None:
         """A reply is on its way and will not come in this run: until it does, the worst case counts as spent."""
@@ -171,8 +209,8 @@ class Purchases:
         self._put_off[key] = sentence
 
     def settled(self, key: str) -> bool:
-        """Whether a reply is kept, or on its way."""
-        return key in self._kept or key in self._put_off
+        """Whether a reply is kept, on its way, or lost for this run."""
+        return key in self._kept or key in self._put_off or key in self._lost
 
     def content_of(self, request: Request, wish: Wish) -> bytes:
         """The body as sent. Only OpenAI is told whom it is for, and only as a hash."""
@@ -188,8 +226,13 @@ class Purchases:
         """Note a failed call; give the endpoint up after too many in a row, or when it says that waiting is no use."""
         if trouble.status not in GIVE_UP_AFTER or self._given_up is not None:
             return
+        if trouble.status == "rejected" and not trouble.access:
+            self._failures["rejected"] = 0  # what is wrong with one request shows that there is a way in
+            return
         self._failures[trouble.status] += 1
         in_a_row = self._failures[trouble.status]
+        if trouble.access and in_a_row >= REFUSED_AFTER and not self._answered:
+            raise EndpointRefused(trouble.sentence, trouble.code) from None
         if trouble.lasting or in_a_row >= GIVE_UP_AFTER[trouble.status]:
             self._given_up = Trouble(
                 trouble.status,

@@ -1,7 +1,8 @@
 """Reading an answer out of what a model wrote.
 
 Here: how an answer is asked for (a schema, a form in the prompt, or plainly), and the parser of each. Pure.
-Not here: which of them an endpoint can do (endpoint) and whether the answer is any good (guards).
+Not here: which of them an endpoint can do (endpoint), what a thought looks like (thoughts), and whether the answer is
+any good (guards).
 """
 
 import json
@@ -11,13 +12,18 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from orchestration.model.foreign_json import not_storable, parsed, printable, whole, with_strings
+from orchestration.model.thoughts import without_thoughts
+
 Form = Literal["json_schema", "json_object", "prompt", "text"]
 """How an answer is asked for: `json_schema` as OpenAI has it, `json_object` with a schema as llama.cpp has it,
 `prompt` as JSON described in words, `text` as nothing but the text."""
 
 Messages = Sequence[dict[str, str]]
 
-_THOUGHT = re.compile(r"^\s*<think>.*?</think>", re.DOTALL)
+LONGEST = 200_000  # characters of a reply that are read: more than any answer has
+_LONGEST_REPAIR = 8_000  # characters of a reply that are shown to the model again
+_MOST_LAYERS = 50  # of labels and quotes around a text
 _FENCE = re.compile(r"^```[\w-]*[ \t]*\n(.*?)\n?```$", re.DOTALL)
 _LABELS = "answer|text|output|result|response|title|headline|description|product description|post|caption|copy|reply"
 _LABEL = re.compile(rf"^(?:#+\s+)?[*_]{{0,2}}(?:{_LABELS})[*_]{{0,2}}\s*:\s*[*_]{{0,2}}\s*", re.IGNORECASE)
@@ -27,6 +33,9 @@ _QUOTES = (('"', '"'), ("“", "”"), ("„", "“"), ("«", "»"), ("'", "'"),
 
 class Unreadable(ValueError):
     """A reply that fits no answer, and why, in a sentence without the reply."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(printable(whole(sentence), 500))
 
 
 class AnswerForm:
@@ -69,15 +78,17 @@ class AnswerForm:
         wrong = f"This is not a valid answer: {problem} Answer again, with nothing but a JSON object that fits this "
         return [
             *messages,
-            {"role": "assistant", "content": reply},
+            {"role": "assistant", "content": reply[:_LONGEST_REPAIR]},
             {"role": "user", "content": f"{wrong}schema: {self._schema_text}"},
         ]
 
     def read(self, reply: str, form: Form) -> tuple[str, dict[str, Any]]:
-        """The text and the whole answer in a reply. Raises Unreadable."""
-        bare = unwrapped(reply)
+        """The text and the whole answer in a reply. Raises Unreadable, and nothing else."""
+        if len(reply) > LONGEST:
+            raise Unreadable(f"The reply is longer than {LONGEST} characters.")
+        bare = unwrapped(whole(reply))
         if not bare:
-            raise Unreadable("The reply is empty.")
+            raise Unreadable("The reply is empty, or it holds no text that is not a thought.")
         if form == "text" and not bare.startswith("{"):
             if not (text := plain(bare)):
                 raise Unreadable("The reply is empty.")
@@ -86,9 +97,13 @@ class AnswerForm:
         if start < 0 or end < start:
             raise Unreadable("The reply holds no complete JSON object.")
         try:
-            return self._validated(json.loads(bare[start : end + 1], strict=False))
-        except json.JSONDecodeError as error:
-            raise Unreadable(f"The reply is no JSON: {error.msg} at character {error.pos}.") from None
+            document = parsed(bare[start : end + 1], strict=False)
+        except ValueError as problem:
+            raise Unreadable(f"The reply is no JSON: {problem}.") from None
+        document = with_strings(document, _clean)
+        if form == "text" and self.text_field not in document and isinstance(document.get("text"), str):
+            document = {self.text_field: document["text"]}  # a part of a message, as some endpoints have it
+        return self._validated(document)
 
     @property
     def _schema_text(self) -> str:
@@ -97,15 +112,23 @@ class AnswerForm:
     def _validated(self, value: object) -> tuple[str, dict[str, Any]]:
         try:
             answer = self._adapter.validate_python(value)
+            text, fields = str(getattr(answer, self.text_field)), answer.model_dump(mode="json")
         except ValidationError as error:
             problems = (f"{'.'.join(map(str, one['loc'])) or 'answer'}: {one['msg']}" for one in error.errors()[:3])
             raise Unreadable(f"The reply does not fit {self.name} ({'; '.join(problems)}).") from None
-        return str(getattr(answer, self.text_field)), answer.model_dump(mode="json")
+        # A loop's own validator sees values that its author did not think of, and may raise anything.
+        except Exception as error:
+            raise Unreadable(f"The reply does not fit {self.name} ({type(error).__name__}).") from error
+        if problem := not_storable([text, fields]):
+            raise Unreadable(f"The reply holds {problem}.")
+        return text, fields
 
 
 def unwrapped(reply: str) -> str:
     """The reply without a model's thoughts and without the code fence around it."""
-    bare = _THOUGHT.sub("", reply).strip()
+    bare = reply.strip()
+    if not bare.startswith("{"):  # the strings of an object are looked at one by one, once it is read
+        bare = without_thoughts(bare)
     fenced = _FENCE.match(bare)
     return fenced.group(1).strip() if fenced else bare
 
@@ -113,9 +136,18 @@ def unwrapped(reply: str) -> str:
 def plain(reply: str) -> str:
     """The text in a reply: without label, heading marks and the quotes around all of it."""
     text = reply.strip()
-    while (bare := _unquoted(_HEADING.sub("", _LABEL.sub("", text)).strip())) != text:
+    for _ in range(_MOST_LAYERS):
+        if (bare := _unquoted(_HEADING.sub("", _LABEL.sub("", text)).strip())) == text:
+            break
         text = bare
     return text
+
+
+def _clean(string: str) -> str:
+    """A string of an answer without halves of characters, and without thoughts where it has any."""
+    string = whole(string)
+    bare = without_thoughts(string)
+    return string if bare == string.strip() else bare
 
 
 def _unquoted(text: str) -> str:

@@ -16,6 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from orchestration.model.completions import ending_of
+
 _TABLES = """
 CREATE TABLE IF NOT EXISTS replies (
     key TEXT NOT NULL, turn TEXT NOT NULL, loop TEXT NOT NULL, brief_id TEXT NOT NULL, attempt INTEGER NOT NULL,
@@ -125,6 +127,8 @@ class Responses:
             marks = ", ".join("?" * len(some))
             rows = self._connection.execute(f"{_SELECT} WHERE key IN ({marks}) ORDER BY called_at DESC", some)
             for paid in map(_paid, rows):
+                if ending_of(paid.finish_reason) == "failed":  # kept as an answer by an earlier release
+                    continue
                 before = found.get(paid.key)
                 if before is None or (before.turn, before.loop) != (turn, loop):
                     found[paid.key] = paid

@@ -5,6 +5,10 @@ Not here: the statuses that they become (generation.calls) and how an endpoint i
 """
 
 from datetime import datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from orchestration.model.responses import Paid
 
 
 class EndpointRefused(RuntimeError):
@@ -19,16 +23,29 @@ class EndpointRefused(RuntimeError):
 class Trouble(Exception):
     """Why one call has no reply: a status, and the reason in a sentence.
 
-    `lasting` says that the next call would fail alike, `parameter` which parameter of the request was refused.
-    `called_at` and `latency_s` are there when a call was made.
+    `lasting` says that the next call would fail alike, `access` that it may, since what was refused is the way in and
+    not the request; `parameter` which parameter of the request was refused, `code` the HTTP status that said so.
+    `called_at` and `latency_s` are there when a call was made, `paid` when it cost something all the same.
     """
 
     called_at: datetime | None = None
     latency_s: float = 0.0
+    paid: "Paid | None" = None
 
-    def __init__(self, status: str, sentence: str, *, lasting: bool = False, parameter: str | None = None) -> None:
+    def __init__(
+        self,
+        status: str,
+        sentence: str,
+        *,
+        lasting: bool = False,
+        access: bool = False,
+        parameter: str | None = None,
+        code: int | None = None,
+    ) -> None:
         super().__init__(sentence)
         self.status = status
         self.sentence = sentence
         self.lasting = lasting
+        self.access = access
         self.parameter = parameter
+        self.code = code

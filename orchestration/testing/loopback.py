@@ -101,6 +101,8 @@ class Loopback:
         if behaviour.key is not None and headers.get("authorization") != f"Bearer {behaviour.key}":
             given = headers.get("authorization", "").removeprefix("Bearer ")
             return _problem(401, f"Incorrect API key provided: {given}.", code="invalid_api_key")
+        if path == "/v1/models" and behaviour.listed is not None:
+            return _response(200, behaviour.listed)
         if path == "/v1/models":
             listed = [
                 {"id": name, "object": "model", "created": 0, "owned_by": "loopback"} for name in behaviour.models
@@ -111,6 +113,8 @@ class Loopback:
             return _response(status, document)
         if path != "/v1/chat/completions" or method != "POST":
             return _problem(404, f"Unknown request URL: {method} {path}.", code="unknown_url")
+        if behaviour.moved_to is not None:
+            return _response(307, {}, f"location: {behaviour.moved_to}\r\n")
         return await self._chat(json.loads(content), reader, writer)
 
     async def _chat(
@@ -167,8 +171,13 @@ class Loopback:
                 return fate
         return "ok"
 
-    def complete(self, body: dict[str, Any], fate: str = "ok") -> tuple[int, dict[str, Any]]:
+    def complete(self, body: dict[str, Any], fate: str = "ok") -> tuple[int, Any]:
         """The answer to a chat request, as (status, document)."""
+        behaviour = self.behaviour
+        status, document = self._usual(body, fate)
+        return behaviour.reshaped(body, status, document) if behaviour.reshaped else (status, document)
+
+    def _usual(self, body: dict[str, Any], fate: str) -> tuple[int, dict[str, Any]]:
         behaviour = self.behaviour
         refused = next((name for name in behaviour.refuses_parameters if name in body), None)
         form = body.get("response_format", {}).get("type")
@@ -292,7 +301,19 @@ def main() -> None:
     parser.add_argument(
         "--text", default="orchestration.testing.loopback:echo", help="module:function from messages to text"
     )
-    known = {"text", "models", "refuses_parameters", "reports_usage", "quota_used_up", "offers_batches", "structured"}
+    known = {
+        "reshaped",
+        "listed",
+        "moved_to",
+        "batch_file",
+        "text",
+        "models",
+        "refuses_parameters",
+        "reports_usage",
+        "quota_used_up",
+        "offers_batches",
+        "structured",
+    }
     for option in fields(Behaviour):
         if option.name not in known:
             convert = int if "int" in str(option.type) else str if "str" in str(option.type) else float

@@ -68,7 +68,7 @@ class Batches:
         return batch
 
     def _run(self, batch: dict[str, Any]) -> None:
-        output, errors, counts = [], [], self._server.counts
+        output, errors, counts, behaviour = [], [], self._server.counts, self._server.behaviour
         for line in self.files[batch["input_file_id"]].splitlines():
             asked = json.loads(line)
             what = content_of(asked["body"])
@@ -87,5 +87,8 @@ class Batches:
                 errors.append(result)
         batch["status"] = "completed"
         for name, results in (("output_file_id", output[::-1]), ("error_file_id", errors)):
-            if results:
-                batch[name] = self._file(b"\n".join(json.dumps(result).encode() for result in results))["id"]
+            content = b"\n".join(json.dumps(result).encode() for result in results)
+            if behaviour.batch_file is not None:
+                content = behaviour.batch_file(name.split("_")[0], content)
+            if content:
+                batch[name] = self._file(content)["id"]

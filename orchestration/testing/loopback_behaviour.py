@@ -51,6 +51,11 @@ class Behaviour:
     reports_usage: bool = True
     offers_batches: bool = False
     batch_looks: int = 1  # how often a batch is seen running before it has ended
+    reshaped: Callable[[dict[str, Any], int, Any], tuple[int, Any]] | None = None
+    """Makes another answer (status, document or bytes) of the body of a chat request and its answer."""
+    listed: Any = None  # what /models answers in place of a list as OpenAI has it, a document or bytes
+    moved_to: str | None = None  # where chat requests are redirected
+    batch_file: Callable[[str, bytes], bytes] | None = None  # makes another of a batch's `output` or `error` file
     text: Callable[[Messages], str] = echo
     seed: int = 0
 
