@@ -120,6 +120,9 @@ class Settings(BaseSettings):
     )
     warehouse_memory: str = Field("4GB", description="Most memory that the DuckDB file takes while KPIs are computed.")
     mlflow_ui: str = Field("http://127.0.0.1:5000", description="Where the MLflow UI is served, for links to runs.")
+    trace_calls: bool = Field(
+        True, description="Whether each call of the language model is traced to MLflow, its prompt shortened."
+    )
     lock_timeout_s: float = Field(60.0, gt=0, description="Seconds to wait while another process holds the warehouse.")
 
     @field_validator("warehouse", mode="before")

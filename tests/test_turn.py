@@ -43,6 +43,21 @@ def test_a_turn_ends_with_kpis_evidence_and_a_decision(turned: Wheel) -> None:
     assert (momentum["lift"] <= momentum["lift_high"]).all()
 
 
+def test_every_call_of_a_turn_is_a_trace_in_mlflow_without_the_key(turned: Wheel) -> None:
+    from orchestration.registry.tracking import Tracking
+
+    client = Tracking(turned.settings.root, "").client
+    experiment = client.get_experiment_by_name("flywheel-content")
+    found = client.search_traces([experiment.experiment_id], max_results=500)
+    made = turned.table("llm_calls").filter(~pl.col("cache_hit"))
+    assert {trace.info.tags["call_id"] for trace in found} == set(made["call_id"])
+    assert sum(trace.info.token_usage["total_tokens"] for trace in found) == sum(
+        made["input_tokens"] + made["output_tokens"]
+    )
+    assert all(trace.data.spans[0].outputs["text"] for trace in found if trace.info.tags["status"] == "ok")
+    assert not any("test-key-of-no-one" in trace.to_json() for trace in found)
+
+
 def test_the_next_turn_starts_from_the_registry_version_that_the_last_one_wrote(turned: Wheel) -> None:
     import dagster as dg
 

@@ -71,7 +71,9 @@ def flywheel_resources(settings: Settings) -> dict[str, Any]:
         "outbox": OutboxResource(folder=str(settings.outbox), addressees=str(settings.addressees_path)),
         "model": model_resource(settings),
         "trials": TrialsResource(),
-        "tracking": TrackingResource(folder=str(settings.root), ui=settings.mlflow_ui),
+        "tracking": TrackingResource(
+            folder=str(settings.root), ui=settings.mlflow_ui, traces_calls=settings.trace_calls
+        ),
         "dbt": Dbt(warehouse, settings.warehouse_memory),
     }
 

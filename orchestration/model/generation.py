@@ -105,6 +105,7 @@ class Generation:
                 missing.sort(key=lambda group: canonical(group.wish.body["messages"][:-1]))
             await self._batches.buy([(group.members[0], group.wish) for group in missing])
             await self._work(missing)
+        self._purchases.end()
         if self._purchases.without_usage:
             log.warning("%d replies report no tokens that can be meant: theirs are estimated.", self.without_usage)
         if self._problem is not None:

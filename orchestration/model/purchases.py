@@ -83,7 +83,7 @@ class Purchases:
         self._kept: dict[str, Paid] = {}
         self._put_off: dict[str, str] = {}
         self._lost: dict[str, Trouble] = {}
-        self._answered = False
+        self._answered = self._bought = self._takes_less = False
         self.without_usage = 0
         self._failures: Counter[str] = Counter()
         self._given_up: Trouble | None = None
@@ -107,9 +107,14 @@ class Purchases:
         try:
             return self._kept.get(wish.key) or await self.bought(request, wish, attempt=attempt, lane=lane)
         except Trouble as trouble:
-            if trouble.parameter in wish.body:  # it takes less than we know: the next run finds out anew
-                self._responses.forget(self._endpoint.address)
+            self._takes_less = self._takes_less or trouble.parameter in wish.body
             raise
+
+    def end(self) -> None:
+        """Once all was asked. An endpoint that refused a parameter and answered nothing takes less than is known of it:
+        the next run finds out anew."""
+        if self._takes_less and not self._bought:
+            self._responses.forget(self._endpoint.address)
 
     async def bought(self, request: Request, wish: Wish, *, attempt: int = 1, lane: int = 0) -> Paid:
         """A new reply, whatever is kept."""
@@ -140,7 +145,7 @@ class Purchases:
         finally:
             self._budget.settle(worst, usd, tokens)
         self._failures.clear()
-        self._answered = True
+        self._answered = self._bought = True
         self._kept[paid.key] = paid
         return paid
 

@@ -36,7 +36,7 @@ _HINTS = frozenset(
 _HINTS |= {"instance_path", "argument", "unsupported_parameter", "name", "key"}
 _WHOLE_REQUEST = frozenset({"", "body", "query", "request", "input", "none", "null", "root", "$", "/", "json"})
 # Fields that repeat what was sent, in which a parameter stands without fault.
-_ECHOES = frozenset({"input", "ctx", "request", "request_body", "requestbody", "prompt", "url", "content", "role"})
+_ECHOES = frozenset({"input", "ctx", "request", "request_body", "requestbody", "prompt", "url", "messages"})
 _MESSAGES = frozenset({"message", "msg", "detail", "details", "error", "errors", "description", "reason", "title"})
 _MESSAGES |= {"error_description", "error_message", "errormessage"}
 
@@ -130,7 +130,7 @@ def trouble_of(status: int, said: Complaint, address: str = "The endpoint") -> T
         return Trouble("content_filter", f"The endpoint's content filter kept the request ({words}).", code=status)
     if status in (402, 429):
         sentence = f"The endpoint takes no more requests now ({words})."
-        return Trouble("rate_limited", sentence, lasting=said.out_of_quota or status == 402, code=status)
+        return Trouble("rate_limited", sentence, lasting=said.out_of_quota, code=status)
     if status == 408:
         return Trouble("timeout", f"The endpoint gave up waiting ({words}).", code=status)
     if status >= 500 or status == 409:

@@ -19,11 +19,14 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from orchestration.loops.recipes import Recipe
+from orchestration.registry.traces import Conversation, write_traces
 
 if TYPE_CHECKING:
     import polars as pl
     from mlflow import MlflowClient
     from mlflow.data.dataset import Dataset
+
+log = logging.getLogger(__name__)
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 _SCHEMA_ROWS = 500
@@ -56,6 +59,7 @@ class Tracking:
 
     folder: Path
     ui: str
+    traces_calls: bool = True
 
     @cached_property
     def client(self) -> "MlflowClient":
@@ -151,6 +155,17 @@ class Tracking:
         """Let the alias `champion` point to `version`."""
         self.client.set_registered_model_alias(_model_name(loop), CHAMPION, version)
 
+    def trace(self, loop: str, turn: str, conversations: Sequence[Conversation]) -> int:
+        """Write the calls of a turn as traces, unless that is switched off; how many there were. Never raises."""
+        if not self.traces_calls or not conversations:
+            return 0
+        try:
+            experiment = self._experiment(loop)
+        except Exception as problem:
+            log.warning("The calls of %s of %s are not traced to MLflow: %s", turn, loop, problem)
+            return 0
+        return write_traces(self._uri, experiment, loop, turn, conversations)
+
     def run_url(self, loop: str, run_id: str) -> str:
         """Address of a run in the MLflow UI."""
         return f"{self.ui}/#/experiments/{self._experiment(loop)}/runs/{run_id}"
@@ -182,9 +197,10 @@ class TrackingResource(dg.ConfigurableResource):
 
     folder: str
     ui: str
+    traces_calls: bool = True
 
     def create_resource(self, context: dg.InitResourceContext) -> Tracking:  # noqa: ARG002
-        return Tracking(Path(self.folder), self.ui)
+        return Tracking(Path(self.folder), self.ui, self.traces_calls)
 
 
 def _dataset_of(evidence: "pl.DataFrame", turn: str) -> "Dataset":

@@ -1,6 +1,6 @@
 """The answers to a turn's briefs: a brief in, a candidate out, whatever happens on the way.
 
-Here: handing briefs to the generation, and one row for each answer and each call.
+Here: handing briefs to the generation, and one row for each answer and each call, which is traced too.
 Not here: how answers come about (generation, model) and what they are worth (verdicts).
 """
 
@@ -12,13 +12,16 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+from pydantic import BaseModel
 
-from orchestration.generation.calls import Answer
+from orchestration.generation.calls import Answer, Request
 from orchestration.generation.pipeline import Draft, Workshop
 from orchestration.generation.tested import RunsTrials
 from orchestration.graph.assets.stage import POOL, is_released, of_loop, turn_output
 from orchestration.graph.bound import BoundLoop
 from orchestration.model.language_model import LanguageModel
+from orchestration.registry.traces import Conversation
+from orchestration.registry.tracking import Tracking
 from orchestration.tables import TABLES
 from orchestration.warehouse.protocol import Warehouse
 
@@ -56,6 +59,7 @@ def candidates_asset(bound: BoundLoop) -> dg.AssetsDefinition:
         subjects: Any,
         model: dg.ResourceParam[LanguageModel],
         trials: dg.ResourceParam[RunsTrials],
+        tracking: dg.ResourceParam[Tracking],
         warehouse: dg.ResourceParam[Warehouse],
     ) -> Any:
         turn = context.partition_key
@@ -63,22 +67,26 @@ def candidates_asset(bound: BoundLoop) -> dg.AssetsDefinition:
             yield dg.Output(None, "candidates")
             yield dg.Output(None, "llm_calls")
             return
-        workshop = Workshop(
-            ask=lambda requests, answer, text_field: model.answer_all(
+        conversations: list[Conversation] = []
+
+        def ask(requests: Sequence[Request], answer: type[BaseModel], text_field: str) -> list[Answer]:
+            found = model.answer_all(
                 requests,
                 answer,
                 text_field=text_field,
                 turn=turn,
                 loop=loop.name,
                 progress=lambda done, of: context.log.info(f"{done} of {of} answers"),
-            ),
-            trials=trials,
-            tell=context.log.info,
-        )
+            )
+            conversations.extend(zip(requests, found, strict=True))
+            return found
+
+        workshop = Workshop(ask=ask, trials=trials, tell=context.log.info)
         asked = with_facts(briefs, subjects)
         drafts = loop.delivery.tried(loop.generation.answers(asked, loop.answer, workshop), asked, workshop)
         answers = [draft.answer for draft in drafts]
         rows, calls = candidate_rows(briefs, drafts), call_rows(turn, loop.name, answers)
+        traced = tracking.trace(loop.name, turn, conversations)
         by_status = dict(rows["status"].value_counts().sort("status").iter_rows())
         yield dg.Output(rows, "candidates", metadata={"by_status": dg.JsonMetadataValue(by_status)})
         yield dg.Output(
@@ -89,6 +97,7 @@ def candidates_asset(bound: BoundLoop) -> dg.AssetsDefinition:
                 "tokens": sum(calls["input_tokens"]) + sum(calls["output_tokens"]),
                 "cost_usd": float(calls["cost_usd"].sum()),
                 "cache_hits": int(calls["cache_hit"].sum()),
+                "traced": traced,
             },
         )
         if answers and set(by_status) - {"escalated"} and not by_status.get("ok"):
