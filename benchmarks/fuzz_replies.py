@@ -40,7 +40,7 @@ WORDS += (
     "[THINK]",
 )
 WORDS += ("</think>", "Beans.", '{"text": NaN}', "{" * 200, "\\", '"', "“", "Title:", "\u202e", "\ufeff", "1" * 5_000)
-WORDS += (KEY,)
+WORDS += ("[THINK]", KEY)
 NUMBERS = (0, -1, 1, 12, 2**31, 2**63, 2**70, 10**400, 0.5, float("nan"), float("inf"), -0.0, 1e308)
 PAID_FOR = ("ok", "parse_failed", "truncated", "refused")  # statuses of a reply that is kept
 
