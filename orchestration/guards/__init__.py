@@ -6,6 +6,7 @@ Not here: how a guard judges (its own module) and what follows from a verdict (g
 """
 
 from orchestration.guards.brand import on_brand, read_brand
+from orchestration.guards.claims import claims
 from orchestration.guards.drift import tone
 from orchestration.guards.form import well_formed
 from orchestration.guards.grounding import grounded
@@ -24,6 +25,7 @@ __all__ = [
     "Draft",
     "Guard",
     "Verdict",
+    "claims",
     "distinct",
     "grounded",
     "in_language",

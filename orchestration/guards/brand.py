@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from orchestration.guards.readings import readings, visible
 from orchestration.guards.verdict import Decision, Draft, Verdict
 
 _DECISIONS: Mapping[object, Decision] = {"flag": "flag", "block": "block"}
@@ -38,9 +39,10 @@ class Claims:
         return tuple((_plain(phrase).rstrip("*"), re.compile(_as_pattern(phrase))) for phrase in self.phrases)
 
     def said_in(self, text: str) -> list[str]:
-        """The phrases that a text says, as it says them, in lower case; hyphens and spaces count as one."""
-        plain = _plain(text)
-        found = (pattern.search(plain) for part, pattern in self.patterns if part in plain)
+        """The phrases that a text says, as it says them, in lower case; hyphens and spaces count as one, and disguises
+        are seen through."""
+        forms = dict.fromkeys((_plain(visible(text)), *readings(text, "").plain))
+        found = (pattern.search(form) for form in forms for part, pattern in self.patterns if part in form)
         return list(dict.fromkeys(match[0] for match in found if match))
 
 

@@ -8,14 +8,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from orchestration.guards.fact_values import addresses, codes, posing, trusted
 from orchestration.guards.lexicon import word_set
 from orchestration.guards.names import Vocabulary, names
 from orchestration.guards.quantities import Quantity, fact_quantities, mixed_words, quantities
+from orchestration.guards.readings import visible
 from orchestration.guards.verdict import Draft, Verdict
 
-_ADDRESS = re.compile(
-    r"\b(?:https?://|www\.)\S+|\b[\w-]+\.(?:com|net|org|io|co|shop|store|de|fr|es|it|nl|pt|uk|eu)\b", re.I
-)
 _MADE = re.compile(
     r"\b(?:made|crafted|prepared|brewed|baked|blended|filled|infused|enriched|fortified|packed|topped|seasoned|flavou?red|"
     r"loaded|bursting|sweetened|mixed|stuffed|coated|sourced|imported|grown|harvested|produced)"
@@ -42,7 +41,10 @@ _SKIPPED = word_set(
 
 @dataclass(frozen=True)
 class Grounded:
-    """Blocks numbers and web addresses that no fact gives; flags names, and substances and origins, that none gives.
+    """Blocks numbers and addresses that no fact gives; flags names, and substances and origins, that none gives.
+
+    What came into a fact to be repeated is left to a person even where the fact gives it: addresses, voucher codes, and
+    words of a part that poses as another fact.
 
     A wrong number is wrong whatever a person thinks of it, and reading numbers is exact. Names are read from capitals,
     which may be mere emphasis, so a person decides; so for what a thing is said to be made of, and for numbers spelled
@@ -52,17 +54,20 @@ class Grounded:
     name: str = "grounded"
 
     def __call__(self, draft: Draft) -> Verdict:
-        values = tuple(draft.facts.values())
+        values = tuple(trusted(draft.facts).values())
         wrong = [*_unstated_numbers(draft.text, values), *_unstated_addresses(draft.text, values)]
         doubtful = [*_spelled_numbers(draft.text, values)]
         known = Vocabulary.of((*values, *draft.facts))
+        repeated = list(_repeated(draft, values, known))
         doubtful += [f"the name {name!s}" for name in names(draft.text, draft.language, known)]
         if draft.language == "en":
             doubtful += [f"{item!r} in it" for item in _unstated_substances(draft.text, known)]
         found = list(dict.fromkeys([*wrong, *doubtful]))
-        if not found:
+        if not found and not repeated:
             return Verdict(self.name, "pass", "Every number and name is in the facts.")
-        return Verdict(self.name, "block" if wrong else "flag", f"No fact gives {'; '.join(found)}.")
+        reasons = [f"No fact gives {'; '.join(found)}."] if found else []
+        reasons += [f"A person must look at {'; '.join(repeated)}."] if repeated else []
+        return Verdict(self.name, "block" if wrong else "flag", " ".join(reasons))
 
 
 def grounded() -> Grounded:
@@ -96,7 +101,19 @@ def _measured(quantity: Quantity) -> bool:
 
 def _unstated_addresses(text: str, values: tuple[str, ...]) -> Iterator[str]:
     facts = " ".join(values).casefold()
-    return (f"the address {found}" for found in _ADDRESS.findall(text) if found.casefold().rstrip("./") not in facts)
+    return (f"the address {found}" for found in addresses(text) if found.casefold().rstrip("./") not in facts)
+
+
+def _repeated(draft: Draft, values: tuple[str, ...], known: Vocabulary) -> Iterator[str]:
+    """What a text took over that a fact may have been written for: addresses, codes, parts that pose as a fact."""
+    facts = " ".join(values).casefold()
+    yield from (f"the address {it}" for it in addresses(draft.text) if it.casefold().rstrip("./") in facts)
+    yield from (f"the code {it}" for it in codes(draft.text))
+    posed = {word for part in posing(draft.facts) for word in re.findall(r"[^\W_]{3,}", part.partition(":")[2] or part)}
+    spoken = {word.casefold() for word in re.findall(r"[^\W_]{3,}", visible(draft.text))}
+    yield from (
+        f"{it!r}, which poses as a fact" for it in sorted(posed) if it.casefold() in spoken and not known.knows(it)
+    )
 
 
 def _unstated_substances(text: str, known: Vocabulary) -> Iterator[str]:

@@ -6,18 +6,21 @@ Not here: any one guard, and what is done with a decision (graph.assets.reviews)
 
 from collections.abc import Iterable, Sequence
 
+from orchestration.guards.characters import unpublishable
 from orchestration.guards.verdict import Decision, Draft, Guard, Verdict
 
 _SEVERITY: dict[Decision, int] = {"pass": 0, "flag": 1, "block": 2}
 
 
 def judge(draft: Draft, guards: Sequence[Guard]) -> list[Verdict]:
-    """One verdict a guard, in their order.
+    """One verdict a guard, in their order; before them a block where the draft holds characters that nobody sees, which
+    no loop may publish whatever guards it declares.
 
     A guard that raises loses no candidate: its verdict is a `flag` that starts with "could not judge", so that a
     person decides and the fault is seen.
     """
-    return [_verdict(guard, draft) for guard in guards]
+    unseen = unpublishable(draft)
+    return [*([unseen] if unseen else []), *(_verdict(guard, draft) for guard in guards)]
 
 
 def _verdict(guard: Guard, draft: Draft) -> Verdict:

@@ -15,6 +15,7 @@ from orchestration.guards.lexicon import is_name, kind, word_set
 _SENTENCE = re.compile(r"[.!?…:;•|\n—–]+[\"'”’)]*\s+|\n+|[\"“„«(]")
 _WORD = re.compile(r"[^\W\d_][\w'’&-]*", re.UNICODE)
 _SPOKEN = re.compile(r"https?://\S+|www\.\S+|\S+@\S+")
+_LISTED_NOUNS = re.compile(r",\s+|\s+(?:und|oder|sowie|mit|für)\s+")  # German nouns beside these are a list
 _HASHTAG = re.compile(r"#(\w+)")
 _CAMEL = re.compile(r"[A-Z]?[a-zà-ÿ]+|[A-Z]+(?![a-zà-ÿ])|\d+")
 _POSSESSIVE = re.compile(r"['’]s$")
@@ -101,7 +102,10 @@ def names(text: str, language: str, known: Vocabulary) -> list[Name]:
     text = _SPOKEN.sub(" ", text)
     closed = text.rstrip("\"'”’) ").endswith(".")  # titles take no full stop
     found = [name for tag in _HASHTAG.findall(text) for name in _in_title(_CAMEL.findall(tag), known, language)]
-    for sentence in _SENTENCE.split(_HASHTAG.sub(" ", text)):
+    text = _HASHTAG.sub(" ", text)
+    if language == "de":
+        text = _LISTED_NOUNS.sub("\n", text)
+    for sentence in _SENTENCE.split(text):
         words = _WORD.findall(sentence)
         if not words:
             continue

@@ -1,6 +1,7 @@
 """Is it fit to print?
 
-Here: English swear words and slurs, disguised ones included. Not here: harm without swear words, other languages.
+Here: swear words, slurs and insults in the languages that have a list, disguised ones included.
+Not here: harm without such words, and the lists of insults themselves (by_language).
 """
 
 import re
@@ -9,7 +10,10 @@ from dataclasses import dataclass
 from functools import cache
 
 from orchestration.guards.lexicon import word_set
+from orchestration.guards.phrases import Phrases, phrases
+from orchestration.guards.readings import readings, visible, without_accents
 from orchestration.guards.verdict import Draft, Verdict
+from orchestration.guards.word_lists import nothing_for, primary, word_lists
 
 # In better_profanity's list, and yet on a shop's shelves or in a clean sentence.
 INNOCENT = word_set(
@@ -34,11 +38,40 @@ _TOKEN = re.compile(r"[\w@$*!+'-]+")
 _SPELLED_OUT = re.compile(r"\b(?:[a-z][.\-_ ]){2,}[a-z]\b", re.IGNORECASE)
 
 
+EVERYWHERE = phrases(
+    ("*fuck*", "shit", "bullshit", "bitch", "bitches", "asshole*", "cunt*", "nigger*", "nigga*", "faggot*", "whore*",
+     "slut", "sluts", "cock sucker*", "wtf", "retard", "heil hitler", "pussy"), "en"
+)  # fmt: skip
+"""English swear words that are no words of the other languages, and understood in all of them."""
+
+
 @dataclass(frozen=True)
 class _Words:
     plain: frozenset[str]
     disguised: dict[str, str]
     longest: int
+
+
+@cache
+def _swear_words(language: str) -> Phrases | None:
+    """The list of badwords-py for a language, less what is fine; None where it has none."""
+    from importlib.util import find_spec
+    from pathlib import Path
+
+    spec = find_spec("badwords")  # located, not imported: importing it loads its native matcher
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError("The lists come with 'badwords-py': install the project's requirements.")
+    path = Path(spec.origin).parent / "resource" / "words" / f"{language}.txt"
+    if not language.isalpha() or not path.exists():
+        return None
+    listed = word_lists(language)
+    fine = {without_accents(word) for word in (listed.fine if listed else ())}
+    every = [word.strip().casefold() for word in path.read_text(encoding="utf-8").splitlines()]
+    return phrases([word for word in every if word.isprintable() and _is_word(word, fine)], language)
+
+
+def _is_word(word: str, fine: set[str]) -> bool:
+    return len(word) > 2 and all(each.isalnum() or each == " " for each in word) and without_accents(word) not in fine
 
 
 @cache
@@ -54,17 +87,31 @@ def _listed() -> _Words:
 
 @dataclass(frozen=True)
 class NoProfanity:
-    """Blocks swear words and slurs, flags words that are only sometimes offensive. The list is English.
+    """Blocks swear words, slurs and insults, flags words that are only sometimes offensive.
 
-    Source of the list and of the disguises: better_profanity. Its own matcher takes 17 ms a text, which this replaces
-    by set look-ups; INNOCENT takes out what sells as groceries, DOUBTFUL is left to a person.
+    Source of the English list and of the disguises: better_profanity. Its own matcher takes 17 ms a text, which this
+    replaces by set look-ups; INNOCENT takes out what sells as groceries, DOUBTFUL is left to a person. Other languages
+    have the lists of badwords-py, of which a person decides, and four of them insults of their own (by_language).
     """
 
     name: str = "no_profanity"
 
     def __call__(self, draft: Draft) -> Verdict:
-        found = set(_offensive(draft.text))
-        blocked = sorted(found - DOUBTFUL)
+        language, listed = primary(draft.language), word_lists(draft.language)
+        swear_words = None if language == "en" else _swear_words(language)
+        if listed is None and swear_words is None:
+            return nothing_for(self.name, "offensive words", language)
+        read = readings(draft.text, language)
+        found, blocked = set[str](), list[str]()
+        if language == "en":
+            found = {word for form in (visible(draft.text), *read.plain) for word in _offensive(form)}
+            blocked = sorted(found - DOUBTFUL)
+        else:
+            blocked = EVERYWHERE.said_in(read)
+            found.update(swear_words.said_in(read, inflected=False) if swear_words else ())
+        if listed is not None:
+            blocked += listed.insults.said_in(read)
+            found.update(listed.coarse.said_in(read))
         if blocked:
             return Verdict(self.name, "block", f"Offensive: {', '.join(map(_masked, blocked))}.")
         if found:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from orchestration.delivery import SharedTraffic
 from orchestration.generation import Shown, written
 from orchestration.guards import (
+    claims,
     distinct,
     grounded,
     in_language,
@@ -58,6 +59,7 @@ def declare(brand: Path | None = None) -> Loop:
             no_personal_data(),
             distinct(),
             on_brand(brand),
+            claims(),
             tone(),
         ),
         review=ByRisk(flagged="person", passed="publish"),

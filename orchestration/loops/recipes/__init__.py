@@ -12,6 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestration.guards.fact_values import as_prompt_line
+
 if TYPE_CHECKING:
     import frontmatter
 
@@ -138,8 +140,8 @@ def recipes_by_format(recipes: Sequence[Recipe]) -> dict[str, tuple[str, ...]]:
 
 
 def facts_as_text(facts: Mapping[str, str]) -> str:
-    """Facts as one line a fact, the form in which every prompt shows them."""
-    return "\n".join(f"{name}: {value}" for name, value in facts.items() if value)
+    """Facts as one line a fact, the form in which every prompt shows them; what is more than plain words is quoted."""
+    return "\n".join(as_prompt_line(name, value) for name, value in facts.items() if value)
 
 
 def _parsed(page: "frontmatter.Post", path: Path) -> tuple[dict, tuple[Message, ...]]:
