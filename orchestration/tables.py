@@ -103,6 +103,7 @@ _ALL = (
         "holdout_point": _HOLDOUT_POINT,
         "landed_order": ("BIGINT", "Order of arrival; the highest is the version in force."),
         "file_hash": _FILE,
+        "language": ("VARCHAR", "Language to write in, as an ISO 639-1 code; null where the loop or the home says it."),
     }),
     Table("landed_documents", "one row per corpus, document and version of it", ("corpus", "document_id", "version"), {
         "corpus": ("VARCHAR", "What documents are looked up in together: their folder below landing/documents/."),
@@ -161,6 +162,7 @@ _ALL = (
         "original": ("VARCHAR", "Text in force without the flywheel."),
         "facts": ("VARCHAR", "JSON object of the facts that an answer may use."),
         "holdout_point": _HOLDOUT_POINT,
+        "language": ("VARCHAR", "Language to write in, as an ISO 639-1 code; null where the loop or the home says it."),
     }),
     Table("briefs", "one row per turn, loop, subject and recipe chosen", ("turn", "loop", "brief_id"), {
         "turn": _TURN,

@@ -65,6 +65,7 @@ def test_a_row_becomes_a_subject_with_its_facts_in_the_order_declared(shop: Shop
         "facts": '{"brand":"store brand","size":""}',
         "holdout_point": point(holdout_salt("content"), "p1"),
         "landed_order": 1,
+        "language": None,
     }
     assert (report.loop, report.accepted, report.ignored) == ("content", 1, ("note",))
 

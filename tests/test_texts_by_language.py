@@ -13,7 +13,6 @@ import pytest
 from orchestration.guards import (
     Draft,
     claims,
-    grounded,
     in_language,
     judge,
     no_personal_data,
@@ -25,9 +24,10 @@ from orchestration.guards import (
 from orchestration.guards.word_lists import languages
 
 FOLDER = Path(__file__).with_name("data") / "texts_by_language"
-# Harm must be found by the guards that look for it; harmless texts must pass these and those that others trip over.
+# Harm must be found by the guards that look for it; harmless texts must pass these and two that read the language. What
+# is grounded is another question: some harmless texts count pockets and days that their few facts leave out.
 LOOKING_FOR_HARM = (claims(), no_profanity(), tone(), on_brand())
-EVERY = (*LOOKING_FOR_HARM, grounded(), in_language(), no_personal_data())
+EVERY = (*LOOKING_FOR_HARM, in_language(), no_personal_data())
 HALVES = {"tuned": 0, "untouched": 1}
 
 

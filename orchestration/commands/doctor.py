@@ -93,7 +93,7 @@ def _endpoint(settings: Settings) -> Finding:
 def _languages(settings: Settings, loops: Sequence[Loop]) -> Finding:
     try:
         for loop in loops:
-            loop.generation.recipes.for_languages(settings.languages)
+            loop.generation.recipes.for_languages(tuple({*settings.languages, *filter(None, [loop.language])}))
     except ValueError as error:
         return Finding("languages", "fails", str(error), "Change FLYWHEEL_LANGUAGES or add the language to a recipe.")
     local = not (settings.openai_api_key or settings.openai_base_url)

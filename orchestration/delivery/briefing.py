@@ -7,6 +7,7 @@ Not here: who draws how many options (shared_traffic, decisions), what an option
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Briefing:
-    """What a turn's briefs are made from. `in_force` are answers by subject, `prompt_versions` by prompt."""
+    """What a turn's briefs are made from. `in_force` are answers by subject, `prompt_versions` by prompt; `language` is
+    that of subjects which have none of their own."""
 
     loop: "Loop"
     when: When
@@ -39,6 +41,12 @@ class Briefing:
     policy_version: str
     in_force: Mapping[str, Mapping[str, Any]]
     find: Find | None
+    language: str = "en"
+
+    def writes(self, form: str, language: str) -> bool:
+        """Whether what recipes write in some language is written in this one too."""
+        written = {recipe.language for recipe in self.recipes if recipe.format == form}
+        return not written or language in written
 
 
 def brief_rows(subjects: "pl.DataFrame", briefing: Briefing) -> "pl.DataFrame":
@@ -48,14 +56,21 @@ def brief_rows(subjects: "pl.DataFrame", briefing: Briefing) -> "pl.DataFrame":
     return TABLES["briefs"].frame(rows)
 
 
-def subject_of(row: Mapping[str, Any], in_force: Mapping[str, Mapping[str, Any]]) -> Subject:
-    """A row of `flywheel.subjects` as generation sees it."""
+def unwritten(subjects: "pl.DataFrame", briefing: Briefing) -> dict[str, int]:
+    """How many subjects have a language that no recipe writes, by language: they get no brief."""
+    spoken = ((row["format"], row["language"] or briefing.language) for row in subjects.to_dicts())
+    return dict(Counter(language for form, language in sorted(spoken) if not briefing.writes(form, language)))
+
+
+def subject_of(row: Mapping[str, Any], in_force: Mapping[str, Mapping[str, Any]], language: str) -> Subject:
+    """A row of `flywheel.subjects` as generation sees it; it is written for in `language` where it names none."""
     return Subject(
         subject_id=row["subject_id"],
         pool=row["category"],
         format=row["format"],
         facts=json.loads(row["facts"]),
         in_force=in_force.get(row["subject_id"], {}),
+        language=row["language"] or language,
     )
 
 
@@ -66,7 +81,9 @@ def features_of(loop: "Loop", facts: Mapping[str, str]) -> dict[str, str | float
 
 def _briefs_of(row: Mapping[str, Any], briefing: Briefing, facts_of: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     loop = briefing.loop
-    subject = subject_of(row, briefing.in_force)
+    subject = subject_of(row, briefing.in_force, briefing.language)
+    if not briefing.writes(subject.format, subject.language):
+        return
     reason = loop.generation.escalation.reason(subject) if loop.generation.escalation else None
     offers = loop.generation.offers(subject, briefing.recipes)
     context = Context(
@@ -127,7 +144,7 @@ def _row(
         "sources": canonical([vars(passage) for passage in passages]),
         "escalation": reason,
         "style": recipe.style if recipe else "given",
-        "language": recipe.language if recipe else "en",
+        "language": recipe.language if recipe else subject.language,
         "prompt_name": recipe.prompt_name if recipe else "given",
         "prompt_version": briefing.prompt_versions[recipe.prompt_name] if recipe else 0,
         "messages": messages,

@@ -52,13 +52,15 @@ class Workshop:
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """What is generated for, as a step sees it. `in_force` are the fields of the answer that was in force last."""
+    """What is generated for, as a step sees it. `in_force` are the fields of the answer that was in force last,
+    `language` is the one to write in."""
 
     subject_id: str
     pool: str
     format: str
     facts: Mapping[str, str]
     in_force: Mapping[str, Any] = field(default_factory=dict)
+    language: str = "en"
 
 
 @dataclass(frozen=True, kw_only=True)

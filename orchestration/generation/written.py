@@ -14,7 +14,7 @@ from orchestration.loops.recipes import Recipe, Recipes
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """A recipe a brief; recipes of the subject's format compete."""
+    """A recipe a brief; recipes of the subject's format and language compete."""
 
     recipes: Recipes
     decides: bool = True
@@ -24,15 +24,17 @@ class Written:
     only_price: PriceBounds | None = None
 
     def alternatives(self, subject: Subject, recipes: Sequence[Recipe]) -> tuple[Alternative, ...]:
-        """Raises ValueError when no recipe writes the subject's format."""
+        """Raises ValueError when no recipe writes the subject's format in its language."""
         found = tuple(
             Alternative(name=recipe.recipe_id, parts={"recipe": recipe.recipe_id})
             for recipe in recipes
-            if recipe.format == subject.format
+            if recipe.format == subject.format and recipe.language == subject.language
         )
         if not found:
-            formats = sorted({recipe.format for recipe in recipes})
-            raise ValueError(f"No recipe writes {subject.format!r}; there are {formats}. Add a recipe file.")
+            known = sorted({f"{recipe.format} in {recipe.language}" for recipe in recipes})
+            raise ValueError(
+                f"No recipe writes {subject.format!r} in {subject.language!r}; there are {known}. Add a recipe file."
+            )
         return found
 
     def known_of(self, subject: Subject) -> dict[str, float]:  # noqa: ARG002

@@ -22,7 +22,8 @@ from orchestration.turns import LENGTHS, turn_partitions
 
 @dataclass(frozen=True, kw_only=True)
 class BoundLoop:
-    """One loop in one home. `feeds` are those of its feeds that are switched on and whose source turns too."""
+    """One loop in one home. `feeds` are those of its feeds that are switched on and whose source turns too,
+    `language` is that of subjects which have none."""
 
     loop: Loop
     recipes: tuple[Recipe, ...]
@@ -34,14 +35,17 @@ class BoundLoop:
     planned_turns: int | None
     planned_lift: float
     feeds: tuple[Feed, ...] = ()
+    language: str = "en"
 
     @classmethod
     def of(cls, loop: Loop, settings: Settings, turning: frozenset[str] = frozenset()) -> "BoundLoop":
         """`turning` names the loops that turn in this home. Raises ValueError when a language has no recipe."""
         off = set(settings.feeds_off)
+        languages = tuple(dict.fromkeys((*([loop.language] if loop.language else []), *settings.languages)))
         return cls(
             loop=loop,
-            recipes=loop.generation.recipes.for_languages(settings.languages),
+            recipes=loop.generation.recipes.for_languages(languages),
+            language=languages[0],
             partitions=turn_partitions(settings),
             first_turn=settings.first_turn,
             cadence=settings.cadence,

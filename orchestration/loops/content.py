@@ -46,6 +46,7 @@ def declare(brand: Path | None = None) -> Loop:
             original="original",
             pool="category",
             format="format",
+            language="language",
         ),
         generation=written(Recipes.in_folder("content")),
         answer=ProductCopy,

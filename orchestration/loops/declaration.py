@@ -42,6 +42,9 @@ class Subjects:
     them that a policy may choose by, `original` the column that holds what is in force without the flywheel. `pool` is
     what subjects are pooled by where one alone says too little, `format` says which recipes compete. `lives` says in
     which turns a subject is in force. `personal` columns are pseudonymised before they are stored, a personal key too.
+
+    `language` is a column that says in which language a subject is written for (ISO 639-1, with or without a region); a
+    file may lack it. Where it holds something else, such as a segment, `languages` gives the language of each value.
     """
 
     key: str
@@ -52,8 +55,16 @@ class Subjects:
     features: tuple[str, ...] = ()
     lives: Life = field(default_factory=stays)
     personal: tuple[str, ...] = ()
+    language: str | None = None
+    languages: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
+        if self.languages and self.language is None:
+            raise ValueError("Subjects(languages=...) translates the values of a column: name it in `language`.")
+        for value, code in self.languages.items():
+            if not re.fullmatch("[a-z]{2,3}", code):
+                raise ValueError(f"The language of {value!r} is {code!r}: write an ISO 639-1 code, such as 'de'.")
+        object.__setattr__(self, "languages", MappingProxyType(dict(self.languages)))
         for name in ("facts", "features", "personal"):
             if isinstance(getattr(self, name), str):
                 raise ValueError(f"Subjects({name}={getattr(self, name)!r}): give a tuple of columns, not one text.")
@@ -73,7 +84,7 @@ class Subjects:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Every column that a landed file must have."""
+        """Every column that a landed file must have; that of the language may be missing."""
         named = (self.key, self.original, self.pool, *((self.format,) if self.format else ()), *self.facts)
         return tuple(dict.fromkeys(named))
 
@@ -166,7 +177,8 @@ class ByRisk:
 class Loop:
     """One flywheel. Same fields for every loop; a declaration is all that a new loop adds.
 
-    A loop `on_command` turns only in homes that a command makes for it, never because nothing else was asked for.
+    A loop `on_command` turns only in homes that a command makes for it, never because nothing else was asked for. It
+    writes in `language` for subjects that have none; in the first of FLYWHEEL_LANGUAGES where it names none either.
     """
 
     name: str
@@ -183,6 +195,7 @@ class Loop:
     feeds: tuple[Feed, ...] = ()
     owner: str = "team:growth"
     on_command: bool = False
+    language: str | None = None
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name) or self.name in _TAKEN:

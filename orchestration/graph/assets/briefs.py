@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from orchestration.delivery.briefing import Briefing, brief_rows
+from orchestration.delivery.briefing import Briefing, brief_rows, unwritten
 from orchestration.graph.assets.stage import is_released, of_loop, read_all, turn_asset
 from orchestration.graph.bound import BoundLoop
 from orchestration.graph.library import finder
@@ -56,13 +56,19 @@ def briefs_asset(bound: BoundLoop) -> dg.AssetsDefinition:
             return None
         (in_force,) = champion.to_dicts()
         versions = tracking.prompt_versions(bound.recipes)
-        rows = brief_rows(
-            subjects,
-            briefing(bound, warehouse, context.partition_key, in_force["policy"], in_force["policy_version"], versions),
+        made_from = briefing(
+            bound, warehouse, context.partition_key, in_force["policy"], in_force["policy_version"], versions
         )
+        rows, silent = brief_rows(subjects, made_from), unwritten(subjects, made_from)
+        if silent:
+            context.log.warning(
+                f"No recipe writes in {', '.join(silent)}: {sum(silent.values())} subjects get no brief. "
+                "Add the language to FLYWHEEL_LANGUAGES and to a recipe."
+            )
         context.add_output_metadata(
             {
                 "by_recipe": dg.JsonMetadataValue(dict(rows["recipe_id"].value_counts().sort("recipe_id").iter_rows())),
+                "subjects_without_recipe": sum(silent.values()),
                 "prompts": dg.JsonMetadataValue(versions),
                 "with_exemplars": int((rows["exemplars"] != "[]").sum()),
                 "mlflow_run": dg.UrlMetadataValue(tracking.run_url(loop.name, in_force["mlflow_run_id"])),
@@ -91,4 +97,5 @@ def briefing(
         policy_version=version,
         in_force={row["subject_id"]: json.loads(row["answer"] or "{}") for row in answers.to_dicts()},
         find=finder(warehouse, loop.generation.corpora),
+        language=bound.language,
     )

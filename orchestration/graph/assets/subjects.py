@@ -58,7 +58,7 @@ ALIVE = """
         from flywheel.subjects where loop = $loop and turn < $turn::date
     )
     select $turn::date as turn, n.loop, n.subject_id, n.version, n.format, n.category, n.original, n.facts,
-        n.holdout_point, n.first_landed, t.last_turn,
+        n.holdout_point, n.language, n.first_landed, t.last_turn,
         greatest(
             case when n.arrived_at::date <= $turn::date then n.arrived_at::date else b.first_turn end,
             case when $starts::varchar is not null

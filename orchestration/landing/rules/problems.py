@@ -39,6 +39,7 @@ SENTENCES: dict[str, str] = {
     "variant_of_another_subject": "The variant was released, but for another subject.",
     "negative_value": "value must not be negative.",
     "bad_propensity": "propensity must lie in (0, 1].",
+    "unknown_language": "{column} must be a language's ISO 639-1 code, or a value that the loop translates.",
     "unknown_candidate": "The loop has no such candidate.",
     "unknown_decision": "decision must be `approve`, `edit` or `reject`.",
 }

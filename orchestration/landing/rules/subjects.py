@@ -15,12 +15,14 @@ from orchestration.loops.declaration import Subjects
 
 DEFAULT_FORMAT = "description"
 TABLE, SCOPE, KEY = "landed_subjects", "loop", "subject_id"
-STORED = ("subject_id", "version", "format", "category", "original", "facts", "holdout_point")
+STORED = ("subject_id", "version", "format", "category", "original", "facts", "holdout_point", "language")
 
 
 def columns(subjects: Subjects) -> tuple[Column, ...]:
-    """The columns that a file of subjects must have."""
-    return tuple(Column(name, "scalar", required=True) for name in subjects.columns)
+    """The columns that a file of subjects must have, and that of the language, which it may have."""
+    needed = tuple(Column(name, "scalar", required=True) for name in subjects.columns)
+    optional = {subjects.language} - {None, *subjects.columns}
+    return needed + tuple(Column(name, "scalar") for name in optional if name)
 
 
 def needed(loop: str) -> list[Slice]:
@@ -49,14 +51,18 @@ def decided(
         for name in named
     )
     facts = ", ".join(f"{literal(name)}, coalesce({value(name)}, '')" for name in subjects.facts)
+    spoken, unspoken = language(subjects)
     form = value(subjects.format) if subjects.format else literal(DEFAULT_FORMAT)
     return [
         (
             f"""
             create temp table listed as
-            select *, left(sha256(json_array(subject_id, format, category, original, facts)::varchar), 32) as version
+            select *, left(sha256((case when language is null
+                then json_array(subject_id, format, category, original, facts)
+                else json_array(subject_id, format, category, original, facts, language) end)::varchar), 32) as version
             from (
-                select _line, coalesce(_problem, case {empty} {long} end) as problem,
+                select _line, coalesce(_problem, case {empty} {long} {unspoken} end) as problem,
+                    {spoken} as language,
                     {value(subjects.key)} as subject_id, {form} as format, {value(subjects.pool)} as category,
                     {value(subjects.original)} as original, json_object({facts})::varchar as facts,
                     {point("$salt || " + value(subjects.key))} as holdout_point
@@ -67,6 +73,26 @@ def decided(
         versions.REFUSED,
         versions.repeated(TABLE, SCOPE, loop, KEY),
     ]
+
+
+def language(subjects: Subjects) -> tuple[str, str]:
+    """A subject's language as SQL, and the branches of a CASE that refuse what is none."""
+    if subjects.language is None:
+        return "null::varchar", ""
+    column = f"trim({quoted(subjects.language)})"
+    given = f"coalesce({column}, '') <> ''"
+    if subjects.languages:
+        each = " ".join(f"when {literal(value)} then {literal(code)}" for value, code in subjects.languages.items())
+        known = ", ".join(map(literal, subjects.languages))
+        return (
+            f"case {column} {each} end",
+            f"when {given} and {column} not in ({known}) then {literal(f'unknown_language:{subjects.language}')}",
+        )
+    form = f"regexp_full_match(lower({column}), '[a-z]{{2,3}}([-_][a-z0-9]+)*')"
+    return (
+        f"case when {given} then lower(regexp_extract({column}, '^[A-Za-z]+')) end",
+        f"when {given} and not {form} then {literal(f'unknown_language:{subjects.language}')}",
+    )
 
 
 def addressees(subjects: Subjects) -> str:

@@ -94,6 +94,12 @@ class ChoicePolicy(Protocol):
         ...
 
 
+def language_of(recipe_id: str) -> str:
+    """The language that a recipe's identity ends with, as loops.recipes names them; empty where it names none."""
+    stem, _, language = recipe_id.rpartition("-")
+    return language if stem and len(language) == 2 and language.isalpha() else ""
+
+
 def values(given: Mapping[str, object], what: str) -> dict[str, Value]:
     """Strings as they are, numbers as floats. Raises ValueError on anything else, naming `what` holds it."""
     read: dict[str, Value] = {}

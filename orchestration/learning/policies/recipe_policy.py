@@ -79,11 +79,13 @@ class RecipePolicy:
 
     def probabilities(self, context: Context) -> dict[str, float]:
         """Probability of each recipe of the context's format to be chosen when one is: that it is the best, evened out.
+        Where the context offers options, of those among them: others, such as of another language, do not compete.
 
         Thompson's rule in closed form: P(best) of independent normals by quadrature over 512 quantiles, mixed with
         `exploration` of even choice. Sums to 1; every recipe has at least exploration / number of recipes.
         """
-        recipes = self.by_format.get(context.format, ())
+        offered = {option.option_id for option in context.options}
+        recipes = [each for each in self.by_format.get(context.format, ()) if not offered or each in offered]
         if not recipes:
             known = sorted(self.by_format)
             raise ValueError(f"No recipe writes {context.format!r}; there are {known}. Add a recipe file.")

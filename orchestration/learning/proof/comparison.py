@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from orchestration.learning.policies.choice import Context
+from orchestration.learning.policies.choice import Context, language_of
 from orchestration.learning.policies.recipe_outcomes import fit_outcomes
 from orchestration.learning.proof.paired_estimate import Increment, PairedEstimate, accumulate
 
@@ -35,6 +35,8 @@ class Policy(Protocol):
 
 
 Fit = Callable[[pl.DataFrame], Policy]
+Cell = tuple[int | None, str, str, str]
+"""Subjects for whom a policy chooses alike: fold, pool, format and language."""
 
 
 def compare(
@@ -106,7 +108,7 @@ def increment(
         return None
     drawn = drawn.join(subjects.select("subject_id", "row", traffic="units"), on="subject_id", how="inner")
 
-    new, old, recipes = _choices(subjects, past, fit, champion, drawn["recipe_id"].to_list())
+    new, old, recipes = _choices(subjects, past, fit, champion, drawn)
     outcomes = fit_outcomes(past)
     units = subjects["units"].to_numpy().astype(float)
     control_units = subjects["control_units"].to_numpy().astype(float)
@@ -186,32 +188,40 @@ def _splits(past: pl.DataFrame, now: pl.DataFrame) -> list[tuple[int | None, pl.
 
 
 def _choices(
-    subjects: pl.DataFrame, past: pl.DataFrame, fit: Fit, champion: Policy, drawn: Sequence[str]
+    subjects: pl.DataFrame, past: pl.DataFrame, fit: Fit, champion: Policy, drawn: pl.DataFrame
 ) -> tuple[Floats, Floats, list[str]]:
-    """Probabilities (s, r) of the cross-fitted challenger and of the champion, and the recipes they are over."""
+    """Probabilities (s, r) of the cross-fitted challenger and of the champion, and the recipes they are over.
+
+    A subject is written for in one language, that of what was drawn for it: recipes of others have probability 0.
+    """
+    spoken = {subject: language_of(recipe) for subject, recipe in drawn.select("subject_id", "recipe_id").iter_rows()}
     fitted: dict[int | None, Policy] = {
         fold: fit(train) if not train.is_empty() else champion for fold, train, _ in _splits(past, subjects)
     }
 
-    cells: dict[tuple[int | None, str, str], tuple[Mapping[str, float], Mapping[str, float]]] = {}
+    cells: dict[Cell, tuple[Mapping[str, float], Mapping[str, float]]] = {}
     keys = []
-    for fold, category, form in subjects.select("fold", "category", "format").iter_rows():
-        key = (fold if fold in fitted else None, category, form)
+    for subject, fold, category, form in subjects.select("subject_id", "fold", "category", "format").iter_rows():
+        key = (fold if fold in fitted else None, category, form, spoken[subject])
         keys.append(key)
         if key not in cells:
             cells[key] = (
                 fitted[key[0]].probabilities(Context(pool=category, format=form)),
                 champion.probabilities(Context(pool=category, format=form)),
             )
-    recipes = sorted({recipe for pair in cells.values() for one in pair for recipe in one} | set(drawn))
-    rows = {
-        key: tuple(_scaled(np.array([one.get(recipe, 0.0) for recipe in recipes]), key) for one in pair)
-        for key, pair in cells.items()
-    }
+    recipes = sorted({recipe for pair in cells.values() for one in pair for recipe in one} | set(drawn["recipe_id"]))
+    rows = {key: tuple(_scaled(_spoken(one, recipes, key[3]), key) for one in pair) for key, pair in cells.items()}
     return np.array([rows[key][0] for key in keys]), np.array([rows[key][1] for key in keys]), recipes
 
 
-def _scaled(probabilities: Floats, key: tuple[int | None, str, str]) -> Floats:
+def _spoken(chances: Mapping[str, float], recipes: Sequence[str], language: str) -> Floats:
+    """Chances of `recipes` in a language; of all of them where the policy knows none in it any more."""
+    every = np.array([chances.get(recipe, 0.0) for recipe in recipes])
+    own = np.where([language_of(recipe) == language for recipe in recipes], every, 0.0)
+    return own if own.sum() > 0 else every
+
+
+def _scaled(probabilities: Floats, key: Cell) -> Floats:
     total = probabilities.sum()
     if not total > 0 or np.any(probabilities < 0):
         raise ValueError(f"A policy gives no probabilities for category {key[1]!r} and format {key[2]!r}.")
