@@ -216,3 +216,40 @@ def test_what_has_landed_is_not_rewritten(shop: Shop) -> None:
     with pytest.raises(ValueError, match="belong to a loop"):
         shop.landing.write("subjects", None, [product(2)], "a")
     assert [file.name for file in path.parent.iterdir()] == ["a.ndjson"]
+
+
+def speaking(**options: Any) -> Loop:
+    return replace(LOOP, subjects=replace(LOOP.subjects, language="language", **options))
+
+
+def test_a_subject_may_say_its_language_and_a_file_may_lack_it(shop: Shop) -> None:
+    land(shop, [product(1), product(2, language="DE"), product(3, language="de_AT"), product(4, language=" ")], "a")
+    land(shop, [product(5)], "b")
+
+    ingest(shop, speaking())
+
+    assert in_force(shop, "coalesce(language, '')") == {"p1": "", "p2": "de", "p3": "de", "p4": "", "p5": ""}
+
+
+def test_what_is_no_language_is_refused_and_another_language_is_a_new_version(shop: Shop) -> None:
+    land(shop, [product(1), product(2, language="German"), product(3, language="d3"), product(4)], "a")
+    land(shop, [product(1, language="fr"), product(4)], "b")
+
+    ingest(shop, LOOP)
+    _, again = ingest(shop, speaking()) or (None, None)
+
+    assert again is None or again.duplicates == 1
+    land(shop, [product(1, language="fr"), product(4), product(5, language="German")], "c")
+    (report,) = ingest(shop, speaking())
+    assert (report.accepted, report.duplicates, report.quarantined) == (1, 1, 1)
+    assert list(quarantined(shop).values()) == ["unknown_language"]
+
+
+def test_a_segment_may_stand_for_a_language(shop: Shop) -> None:
+    loop = replace(LOOP, subjects=replace(LOOP.subjects, language="market", languages={"dach": "de", "latam": "es"}))
+    land(shop, [product(1, market="dach"), product(2, market="latam"), product(3, market="moon"), product(4)], "a")
+
+    ingest(shop, loop)
+
+    assert in_force(shop, "coalesce(language, '')") == {"p1": "de", "p2": "es", "p4": ""}
+    assert quarantined(shop) == {3: "unknown_language"}

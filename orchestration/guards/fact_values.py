@@ -7,6 +7,7 @@ Not here: whether a text keeps to its facts (grounding).
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from functools import cache
 
@@ -56,7 +57,12 @@ def posing(facts: Mapping[str, str]) -> list[str]:
 
 def addresses(text: str) -> Iterator[str]:
     """Addresses of the web and of mail in a text: with a scheme, or with any top-level domain there is."""
-    seen = _BRACKETED_DOT.sub(".", visible(text).replace("。", "."))
+    composed = unicodedata.normalize("NFKC", without_unprintable(text))
+    for form in dict.fromkeys((composed, visible(text))):  # a domain may be of another script, or only look like one
+        yield from _addresses_in(_BRACKETED_DOT.sub(".", form.replace("。", ".")))
+
+
+def _addresses_in(seen: str) -> Iterator[str]:
     taken: list[tuple[int, int]] = []
     for match in _SCHEME.finditer(seen):
         taken.append(match.span())

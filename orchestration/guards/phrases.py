@@ -13,13 +13,12 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import zip_longest
 
 from orchestration.guards.readings import Readings, stemmed, without_accents
 
 _CHOICE = re.compile(r"\([^()]+\)\??")
 _ELEMENT = re.compile(r"\([^()]*\)\??|\S+")
-_ANY_WORDS = r"(?:[^ |]+ ){0,3}?"
+_ANY_WORDS = r"(?: ?| (?:[^ |]+ ){1,3}?)"
 _A_WORD = r"(?:(?:the|a|an|our|der|die|das|den|dem|unsere[nmr]?|le|la|les|l|un|une|notre|nos|el|los|las|una) )*([^ |]+)"
 _INFLECTED = 5
 """Letters from which a word has inflections: stems of shorter ones are other words too often."""
@@ -62,7 +61,7 @@ def phrases(written: Sequence[str], language: str) -> Phrases:
     """Raises ValueError naming a phrase that cannot be read."""
     for phrase in written:
         bare = _CHOICE.sub("", phrase) if isinstance(phrase, str) else "?"
-        if not str(phrase).strip(" *.?") or any(sign in bare for sign in "()|?"):
+        if not str(phrase).strip(" *.?") or any(sign in bare for sign in "()|?") or ")*" in phrase:
             raise ValueError(f"{phrase!r} is no phrase: write words, with *, (a|b), (a)?, _ and .. where needed.")
     return Phrases(tuple(written), language)
 
@@ -74,9 +73,9 @@ def _any_of(patterns: Iterator[str]) -> re.Pattern[str]:
 def _pattern(phrase: str, language: str, *, stems: bool) -> str:
     parts: list[str] = []
     elements = _ELEMENT.findall(phrase)
-    for element, following in zip_longest(elements, elements[1:], fillvalue=None):
+    for element, following in zip(elements, [*elements[1:], None], strict=True):
         # What stands for any word must begin as one: only other words may be run together.
-        space = "" if following is None else " " if following in ("..", "_") else " ?"
+        space = "" if following in (None, "..") else " " if following == "_" else " ?"
         if element == "..":
             parts.append(_ANY_WORDS)
         elif element == "_":

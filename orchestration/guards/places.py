@@ -23,11 +23,24 @@ _OTHERS = {
     "PE": "peruvian peruanisch peruvien peruano", "KE": "kenyan kenianisch kenyan keniano",
     "BR": "brazilian brasilianisch bresilien brasileno", "BE": "belgian belgisch belge belga",
     "AT": "austrian osterreichisch autrichien austriaco", "NO": "norwegian norwegisch norvegien noruego",
+    # Parts of countries whose name sells: a fact that names the country does not name them.
+    "Bavaria": "bavaria bavarian bayern bayerisch baviere bavarois bavaro",
+    "Tuscany": "tuscany tuscan toskana toskanisch toscane toscan toscana toscano",
+    "Provence": "provence provencal provenzalisch provenza provenzal",
+    "Sicily": "sicily sicilian sizilien sizilianisch sicile sicilien sicilia siciliano",
+    "Normandy": "normandy normandie normand normandia normando",
+    "Brittany": "brittany breton bretagne bretonisch bretana",
+    "Andalusia": "andalusia andalusian andalusien andalusisch andalousie andalou andalucia andaluz",
+    "Tyrol": "tyrol tyrolean tirol tirolerisch tyrolien tiroles", "Alps": "alps alpine alpen alpes alpin alpino",
+    "Burgundy": "burgundy burgund bourgogne borgona",
+    "California": "californian kalifornien kalifornisch californie californien",
+    "Alsace": "alsace alsatian elsass elsassisch alsacien alsacia", "Black Forest": "schwarzwald",
 }  # fmt: skip
 
 
 def places(text: str, language: str, ordinary: Collection[str] = ()) -> dict[str, str]:
-    """Countries that a text names, or whose people it does: the country's code with the word that names it.
+    """Countries that a text names, or whose people it does: the country's code with the word that names it; some parts
+    of countries stand under their own names.
 
     `ordinary` are words and phrases, in lower case, that name none here, such as "French fries".
     """
