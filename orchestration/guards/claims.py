@@ -34,7 +34,7 @@ class Backed:
         if not found:
             return Verdict(self.name, "pass", "No claim that needs a fact, or the facts say it.")
         blocked = [each for each in found if each[0] == "block"]
-        reasons = dict.fromkeys(f"{phrase!r} is {about}" for _, about, phrase in blocked or found)
+        reasons = dict.fromkeys(f"{phrase!r}: {about}" for _, about, phrase in blocked or found)
         return Verdict(self.name, "block" if blocked else "flag", f"No fact says so: {'; '.join(reasons)}.")
 
 
