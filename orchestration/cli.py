@@ -21,6 +21,7 @@ from orchestration.commands.terminal import (
     open_warehouse,
     plain_errors,
 )
+from orchestration.commands.withdraw import withdraw
 from orchestration.settings import Settings
 from orchestration.settings_errors import unknown_variables
 
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 app.add_typer(review, name="review")
 app.add_typer(convert, name="convert")
+app.command()(withdraw)
 
 
 @app.callback()
@@ -98,15 +100,17 @@ def forget() -> None:
 def status() -> None:
     """Print the turns, their lifts over the holdout, and the champions."""
     from orchestration.commands.report import decision_lines, turn_lines, turn_table
+    from orchestration.commands.withdrawing import withdrawn_lines
 
     with plain_errors():
         lines = turn_lines(open_warehouse())
+        withdrawn = withdrawn_lines(open_warehouse())
     if not lines:
         typer.echo("No turn has been released yet: `flywheel turn 2026-01-05`, or `make demo`.")
         return
     console().print(turn_table(lines, "turns"))
-    for reason in decision_lines(lines):
-        typer.echo(reason)
+    for said in (*decision_lines(lines), *withdrawn):
+        typer.echo(said)
 
 
 @app.command()

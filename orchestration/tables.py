@@ -16,12 +16,16 @@ SCHEMA = "flywheel"
 
 @dataclass(frozen=True)
 class Table:
-    """A table in schema `flywheel`. `columns` maps a name to (DuckDB type, meaning); `key` identifies a row."""
+    """A table in schema `flywheel`. `columns` maps a name to (DuckDB type, meaning); `key` identifies a row.
+
+    `may_lack` names columns that a row may leave out, as those of earlier versions do: null, whose meaning they say.
+    """
 
     name: str
     grain: str
     key: tuple[str, ...]
     columns: Mapping[str, tuple[str, str]]
+    may_lack: frozenset[str] = frozenset()
 
     @property
     def qualified(self) -> str:
@@ -49,7 +53,8 @@ class Table:
             "TIMESTAMP": pl.Datetime("us"),
         }
         schema = {name: types[kind] for name, (kind, _) in self.columns.items()}
-        return pl.DataFrame([{name: row[name] for name in schema} for row in rows], schema=schema, orient="row")
+        listed = [{name: row.get(name) if name in self.may_lack else row[name] for name in schema} for row in rows]
+        return pl.DataFrame(listed, schema=schema, orient="row")
 
 
 _TURN = ("DATE", "First day of the turn.")
@@ -72,7 +77,7 @@ _FILE = ("VARCHAR", "SHA-256 of the landed file that this row came from.")
 _ALL = (
     Table("landed_files", "one row per file ingested", ("kind", "loop", "file_hash"), {
         "file_hash": _FILE,
-        "kind": ("VARCHAR", "`subjects`, `events`, `reviews` or `documents`."),
+        "kind": ("VARCHAR", "`subjects`, `events`, `reviews`, `withdrawals` or `documents`."),
         "loop": ("VARCHAR", "Loop or corpus that the file belongs to; null for events, which serve all loops."),
         "name": ("VARCHAR", "Path below landing/."),
         "bytes": ("BIGINT", "Size of the file."),
@@ -101,6 +106,7 @@ _ALL = (
         "original": ("VARCHAR", "Text in force without the flywheel: the control."),
         "facts": ("VARCHAR", "JSON object of the facts that an answer may use."),
         "holdout_point": _HOLDOUT_POINT,
+        "withdrawn": ("BOOLEAN", "Whether the sender has taken the subject out: nothing is released for it."),
         "landed_order": ("BIGINT", "Order of arrival; the highest is the version in force."),
         "file_hash": _FILE,
         "language": ("VARCHAR", "Language to write in, as an ISO 639-1 code; null where the loop or the home says it."),
@@ -123,9 +129,22 @@ _ALL = (
         "decision": ("VARCHAR", "`approve`, `edit` or `reject`."),
         "text": ("VARCHAR", "The edited text, for `edit`."),
         "edits": ("VARCHAR", "JSON object of edited fields, for `edit`."),
+        "override": ("BOOLEAN", "Whether the edit goes out although a guard blocks it; the reason says why."),
         "reviewer": ("VARCHAR", "Pseudonym of who decided."),
         "reason": ("VARCHAR", "Why, in the reviewer's words."),
         "decided_at": ("TIMESTAMP", "When, in UTC."),
+        "file_hash": _FILE,
+    }),
+    Table("withdrawals", "one row per withdrawal, and per withdrawal taken back", ("withdrawal_id",), {
+        "withdrawal_id": ("VARCHAR", "Content hash of the withdrawal."),
+        "loop": _LOOP,
+        "target": ("VARCHAR", "What comes down: a `variant`, `candidate`, `release` (or decision) or `subject`."),
+        "target_id": ("VARCHAR", "Its identity; of a subject whose key is personal its pseudonym."),
+        "undoes": ("VARCHAR", "The withdrawal that this row takes back; null for a withdrawal."),
+        "by_column": ("BOOLEAN", "Whether a file of subjects said so, by its column `withdrawn`."),
+        "withdrawn_by": ("VARCHAR", "Pseudonym of who asked; null where a file of subjects did."),
+        "reason": ("VARCHAR", "Why, in the words of who asked."),
+        "withdrawn_at": ("TIMESTAMP", "When, in UTC."),
         "file_hash": _FILE,
     }),
     Table("events", "one row per accepted event", ("turn", "event_id"), {
@@ -238,12 +257,13 @@ _ALL = (
         "candidate_id": ("VARCHAR", "Candidate decided on; of this turn, or waiting since an earlier one."),
         "subject_id": _SUBJECT,
         "recipe_id": ("VARCHAR", "Recipe used."),
-        "decision": ("VARCHAR", "`publish`, `approve`, `edit`, `reject`, `block` or `wait`."),
+        "decision": ("VARCHAR", "`publish`, `approve`, `edit`, `reject`, `withdraw`, `block` or `wait`."),
         "decided_by": ("VARCHAR", "`gate`, or `person`."),
         "text": ("VARCHAR", "Text as it may go out."),
         "answer": ("VARCHAR", "Canonical JSON of the answer as it may go out."),
+        "overrode": ("VARCHAR", "What the guards had blocked, where a person let an edit out all the same; else null."),
         "reason": ("VARCHAR", "Why."),
-    }),
+    }, may_lack=frozenset({"overrode"})),
     Table("releases", "one row per turn, loop, subject and variant", ("turn", "loop", "subject_id", "variant_id"), {
         "turn": _TURN,
         "loop": _LOOP,
@@ -293,6 +313,26 @@ _ALL = (
         "tried_at": ("TIMESTAMP", "Moment of the trial that judged it; null where an audience meets it."),
         "decided_at": ("TIMESTAMP", "When, in UTC."),
     }),
+    Table("deliveries", "one row per turn, loop, decision and answer that went out under it after it was taken",
+          ("turn", "loop", "decision_id", "variant_id"), {
+        "turn": ("DATE", "First day of the turn whose outbox holds it."),
+        "loop": _LOOP,
+        "decision_id": ("VARCHAR", "Decision that it goes out under."),
+        "decided_in": ("DATE", "First day of the turn that took the decision."),
+        "subject_id": ("VARCHAR", "For whom or what it was decided."),
+        "variant_id": _VARIANT,
+        "candidate_id": ("VARCHAR", "Candidate it came from."),
+        "text": ("VARCHAR", "Text that goes out."),
+        "answer": _ANSWER,
+        "delivered": ("BOOLEAN", "Whether it is an answer to the option; if not, what the subject gets anyway."),
+        "because": ("VARCHAR", "`approved` by a person after its turn, or `withdrawn`."),
+        "counts": (
+            "BOOLEAN",
+            "Whether outcomes count from its exposure on. Not where the subject only lived on because an outcome had "
+            "not come: it would be given a second chance that others had not.",
+        ),
+        "delivered_at": ("TIMESTAMP", "When, in UTC."),
+    }),
     Table("results", "one row per turn, loop, decision and outcome that its trial, or the making of its answer, showed",
           ("turn", "loop", "decision_id", "outcome"), {
         "turn": _TURN,
@@ -316,6 +356,8 @@ _ALL = (
         "propensity": ("DOUBLE", "Probability of the variant: the decision's, or the share, 1 in a release's holdout."),
         "is_control": ("BOOLEAN", "Whether the variant is the original."),
         "in_holdout": ("BOOLEAN", "Whether the unit belongs to the holdout."),
+        "met_in": ("DATE", "Turn in which it was met, where a later one than it belongs to; null in its own."),
+        "late": ("BOOLEAN", "Whether outcomes count from it on: an answer was met that was approved after its turn."),
         "simulated": ("BOOLEAN", "Whether a simulated audience made the event."),
     }),
     Table("outcomes", "one row per outcome event", ("turn", "outcome_id"), {
@@ -385,9 +427,15 @@ _ALL = (
         "drawn": ("DOUBLE", "Sum of the challenger's importance weights times units."),
         "drawn_squares": ("DOUBLE", "Sum of their squares."),
     }),
-    Table("promotions", "one row per turn and loop", ("turn", "loop"), {
+    Table("promotions", "one row per turn, loop and record of its decision", ("turn", "loop", "record"), {
         "turn": _TURN,
         "loop": _LOOP,
+        "record": ("INTEGER", "Number of the record, from 0; null counts as 0. The highest says what is known now."),
+        "because": ("VARCHAR", "Why it was recorded: `learned` for the first, `late events` for those after it."),
+        "took_effect": (
+            "BOOLEAN",
+            "Whether the turns after it obey it; null counts as true. What took effect is never rewritten.",
+        ),
         "champion_before": ("VARCHAR", "Version in force before the decision."),
         "challenger": ("VARCHAR", "Version that asked for promotion."),
         "promoted": ("BOOLEAN", "Whether the challenger became the champion."),
@@ -395,7 +443,8 @@ _ALL = (
         "reason": ("VARCHAR", "The decision in a sentence, with its number."),
         "mlflow_run_id": ("VARCHAR", "Run of the challenger."),
         "decided_at": ("TIMESTAMP", "When, in UTC."),
-    }),
+        "recorded_at": ("TIMESTAMP", "When the record was written, in UTC."),
+    }, may_lack=frozenset({"record", "because", "took_effect", "recorded_at"})),
     Table("rollbacks", "one row per rollback", ("loop", "rolled_back_at"), {
         "turn": ("DATE", "Newest turn that had been decided on: the turns after it obey the rollback."),
         "loop": _LOOP,
@@ -404,16 +453,18 @@ _ALL = (
         "reason": ("VARCHAR", "Why, in the words of who asked."),
         "rolled_back_at": ("TIMESTAMP", "When, in UTC."),
     }),
-    Table("promotion_conditions", "one row per turn, loop and condition", ("turn", "loop", "condition"), {
+    Table("promotion_conditions", "one row per turn, loop, record and condition",
+          ("turn", "loop", "record", "condition"), {
         "turn": _TURN,
         "loop": _LOOP,
+        "record": ("INTEGER", "Record of the decision that it belongs to; null counts as 0."),
         "condition": ("VARCHAR", "Name of the condition."),
         "number": ("DOUBLE", "What was measured."),
         "comparison": ("VARCHAR", "`>`, `>=`, `<` or `<=`."),
         "threshold": ("DOUBLE", "What it was held against."),
         "passed": ("BOOLEAN", "Whether it held."),
         "detail": ("VARCHAR", "The same in a sentence."),
-    }),
+    }, may_lack=frozenset({"record"})),
 )
 
 # fmt: on

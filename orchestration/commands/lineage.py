@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from orchestration.commands import lineage_steps as steps
+from orchestration.commands.identities import ANY, whole
 from orchestration.commands.lineage_steps import BEARING, Trace, UnknownIdentityError
 from orchestration.warehouse.protocol import Warehouse
 
@@ -32,19 +33,22 @@ def trace(warehouse: Warehouse, identity: str) -> Trace:
         "decision": steps.decision,
         "variant": steps.variant,
         "decided_variant": steps.decision,
+        "late_variant": steps.decision,
         "release": steps.release,
         "candidate": steps.candidate,
         "brief": steps.brief,
         "subject": steps.known_subject,
+        "withdrawal": steps.withdrawal,
     }
-    for what, step in finders.items():
-        rows = steps.found(warehouse, BEARING[what], known=identity)
-        if rows:
-            return step(warehouse, rows[0])
+    for known in dict.fromkeys((identity, whole(warehouse, identity, ANY))):
+        for what, step in finders.items():
+            rows = steps.found(warehouse, BEARING[what], known=known)
+            if rows:
+                return step(warehouse, rows[0])
     raise UnknownIdentityError(
-        f"Nothing is known as {identity!r}. Give an exposure, decision, variant, candidate, brief, release or subject, "
-        "a policy version (content-policy/3) or a KPI row (momentum/content/2026-01-12); `flywheel status` shows what "
-        "there is."
+        f"Nothing is known as {identity!r}. Give an exposure, decision, variant, candidate, brief, release, subject or "
+        "withdrawal, or the beginning of one, a policy version (content-policy/3) or a KPI row "
+        "(momentum/content/2026-01-12); `flywheel status` shows what there is."
     )
 
 

@@ -25,12 +25,33 @@ BEARING = {
     "decision": "select * from flywheel.decisions where decision_id = $known order by all limit 1",
     "variant": "select * from flywheel.releases where variant_id = $known order by all limit 1",
     "decided_variant": "select * from flywheel.decisions where variant_id = $known order by all limit 1",
+    "late_variant": "select d.* from flywheel.deliveries as l join flywheel.decisions as d "
+    "on d.loop = l.loop and d.turn = l.decided_in and d.decision_id = l.decision_id "
+    "where l.variant_id = $known order by d.turn, d.decision_id limit 1",
     "release": "select * from flywheel.releases where release_id = $known order by all limit 1",
     "candidate": "select * from flywheel.candidates where candidate_id = $known order by all limit 1",
     "brief": "select * from flywheel.briefs where brief_id = $known order by all limit 1",
     "subject": "select * from flywheel.subjects where subject_id = $known order by turn desc, loop limit 1",
+    "withdrawal": "select * from flywheel.withdrawals where withdrawal_id = $known order by all limit 1",
 }
 """The first row that bears an identity, by what bears it; of subjects the newest."""
+
+
+WITHDRAWALS_OF = """
+    select withdrawal_id, target, reason, withdrawn_at, withdrawal_id in (
+        select undoes from flywheel.withdrawals where undoes is not null) as taken_back
+    from flywheel.withdrawals
+    where loop = $loop and undoes is null and (
+        (target = 'variant' and target_id = $variant_id::varchar)
+        or (target = 'candidate' and target_id = $candidate_id::varchar)
+        or (target = 'release' and target_id in ($release_id::varchar, $decision_id::varchar))
+        or (target = 'subject' and target_id = $subject_id::varchar))
+    order by withdrawn_at, withdrawal_id
+"""
+LATE_OF = """
+    select turn, variant_id, because, text, delivered_at from flywheel.deliveries
+    where loop = $loop and decided_in = $turn and decision_id = $decision_id order by delivered_at, variant_id
+"""
 
 
 @dataclass
@@ -46,7 +67,8 @@ def exposure(warehouse: Warehouse, row: Mapping[str, Any]) -> Trace:
     event = only(
         warehouse,
         "select * from flywheel.events where turn = $turn and event_id = $exposure_id",
-        **{name: row[name] for name in ("turn", "exposure_id")},
+        turn=row["met_in"] or row["turn"],
+        exposure_id=row["exposure_id"],
     )
     outcomes = found(
         warehouse,
@@ -83,6 +105,7 @@ def decision(warehouse: Warehouse, row: Mapping[str, Any]) -> Trace:
         "and decision_id = $decision_id order by outcome",
         **{name: row[name] for name in ("turn", "loop", "decision_id")},
     )
+    later = found(warehouse, LATE_OF, **{name: row[name] for name in ("turn", "loop", "decision_id")})
     behind = [
         Trace("context", json.loads(row["context"] or "{}")),
         Trace("options", options),
@@ -100,6 +123,8 @@ def decision(warehouse: Warehouse, row: Mapping[str, Any]) -> Trace:
             **said(row),
             **({} if row["delivered"] else {"is": "what the subject would have got anyway"}),
             **some(row, "variant_id", "decided_at", "tried_at"),
+            **{f"{each['because']} later, out with {each['turn']}": each["text"] for each in later},
+            **taken_down(warehouse, row),
         },
         behind,
     )
@@ -124,6 +149,7 @@ def variant(warehouse: Warehouse, row: Mapping[str, Any]) -> Trace:
             "is": "the original (control)" if first["is_control"] else "generated",
             "released in": ", ".join(f"{r['turn']} at {r['share']:.1%}" for r in released),
             "release": first["release_id"],
+            **({} if first["is_control"] else taken_down(warehouse, released[-1])),
         },
     )
     if first["candidate_id"]:
@@ -144,9 +170,24 @@ def release(warehouse: Warehouse, row: Mapping[str, Any]) -> Trace:
     shares = {f"{v['variant_id']} {v['share']:.1%}{' control' if v['is_control'] else ''}": v["text"] for v in variants}
     return Trace(
         f"release {row['release_id']}",
-        some(row, "turn", "loop", "subject_id", "holdout", "released_at"),
+        {
+            **some(row, "turn", "loop", "subject_id", "holdout", "released_at"),
+            **taken_down(warehouse, {"loop": row["loop"], "release_id": row["release_id"]}),
+        },
         [Trace("variants", shares), policy(warehouse, row["loop"], row["policy_version"], "allocated by ")],
     )
+
+
+def taken_down(warehouse: Warehouse, row: Mapping[str, Any]) -> dict[str, str]:
+    """Why a variant, candidate, release or subject (or a decision's answer) was withdrawn, and what was taken back."""
+    known = [row.get(name) for name in ("variant_id", "candidate_id", "release_id", "decision_id", "subject_id")]
+    named = dict(zip(("variant_id", "candidate_id", "release_id", "decision_id", "subject_id"), known, strict=True))
+    rows = found(warehouse, WITHDRAWALS_OF, loop=row["loop"], **named)
+    return {
+        f"withdrawn {each['withdrawn_at']:%Y-%m-%d %H:%M}": f"{each['target']}: {each['reason']} "
+        f"(withdrawal {each['withdrawal_id']}{', taken back' if each['taken_back'] else ''})"
+        for each in rows
+    }
 
 
 def candidate(warehouse: Warehouse, row: Mapping[str, Any]) -> Trace:
@@ -157,7 +198,7 @@ def candidate(warehouse: Warehouse, row: Mapping[str, Any]) -> Trace:
     )
     reviews = found(
         warehouse,
-        "select turn, decision, decided_by, reason from flywheel.reviews "
+        "select turn, decision, decided_by, overrode, reason from flywheel.reviews "
         "where candidate_id = $candidate_id order by turn",
         candidate_id=row["candidate_id"],
     )
@@ -168,7 +209,7 @@ def candidate(warehouse: Warehouse, row: Mapping[str, Any]) -> Trace:
     )
     behind = [
         Trace("verdicts", {v["guard"]: f"{v['decision']}: {v['reason']}" for v in verdicts}),
-        Trace("reviews", {f"{r['turn']} {r['decided_by']}": f"{r['decision']}: {r['reason']}" for r in reviews}),
+        Trace("reviews", {f"{r['turn']} {r['decided_by']}": _review(r) for r in reviews}),
     ]
     behind += [
         Trace(
@@ -178,7 +219,12 @@ def candidate(warehouse: Warehouse, row: Mapping[str, Any]) -> Trace:
         for c in call
     ]
     behind.append(brief(warehouse, only(warehouse, BEARING["brief"], known=row["brief_id"])))
-    detail = {**some(row, "turn", "status"), **said(row), **some(row, "rounds", "results", "error")}
+    detail = {
+        **some(row, "turn", "status"),
+        **said(row),
+        **some(row, "rounds", "results", "error"),
+        **taken_down(warehouse, {"loop": row["loop"], "candidate_id": row["candidate_id"]}),
+    }
     return Trace(f"candidate {row['candidate_id']}", detail, behind)
 
 
@@ -246,8 +292,28 @@ def subject(warehouse: Warehouse, row: Mapping[str, Any]) -> Trace:
     )
     return Trace(
         f"subject {itself['subject_id']}",
-        some(itself, "category", "format", "original", "facts", "version"),
+        {
+            **some(itself, "category", "format", "original", "facts", "version"),
+            **taken_down(warehouse, {"loop": itself["loop"], "subject_id": itself["subject_id"]}),
+        },
         [landed_file(warehouse, each["file_hash"]) for each in landed],
+    )
+
+
+def withdrawal(warehouse: Warehouse, row: Mapping[str, Any]) -> Trace:
+    """A withdrawal, or one taken back, with the file that asked for it."""
+    undone = found(
+        warehouse,
+        "select withdrawal_id, reason from flywheel.withdrawals where undoes = $known order by all",
+        known=row["withdrawal_id"],
+    )
+    return Trace(
+        f"withdrawal {row['withdrawal_id']}",
+        {
+            **some(row, "loop", "target", "target_id", "undoes", "reason", "withdrawn_by", "withdrawn_at"),
+            **{f"taken back by {each['withdrawal_id']}": each["reason"] for each in undone},
+        },
+        [landed_file(warehouse, row["file_hash"])],
     )
 
 
@@ -271,19 +337,33 @@ def policy(warehouse: Warehouse, loop: str, version: str, role: str = "") -> Tra
     row = trained[0]
     decided = found(
         warehouse,
-        "select * from flywheel.promotions where loop = $loop and challenger = $version order by turn",
+        "select turn, promoted, reason, coalesce(because, 'learned') as because, "
+        "coalesce(took_effect, true) as took_effect, coalesce(record, 0) as record from flywheel.promotions where loop = $loop and challenger = $version "
+        "order by turn, record",
         **named,
     )
     turns = json.loads(row["trained_on"])
     detail = {
         "trained on": f"{', '.join(turns)} ({row['rows']} rows of evidence)",
         "mlflow run": row["mlflow_run_id"],
-        **{
-            f"decision {d['turn']}": f"{'promoted' if d['promoted'] else 'not promoted'}: {d['reason']}"
-            for d in decided
-        },
+        **dict(map(_record, decided)),
     }
     return Trace(name, detail)
+
+
+def _review(row: Mapping[str, Any]) -> str:
+    """What was decided on a candidate; where a person overrode a guard, what that had blocked."""
+    overrode = f" (overrode {row['overrode']})" if row["overrode"] else ""
+    return f"{row['decision']}: {row['reason']}{overrode}"
+
+
+def _record(row: Mapping[str, Any]) -> tuple[str, str]:
+    """A record of a promotion: its place among those of the turn, and what it says."""
+    place = f" record {row['record']}" if row["record"] else ""
+    effect = "" if row["took_effect"] else f"{row['because']}, without effect: "
+    return f"decision {row['turn']}{place}", (
+        f"{effect}{'promoted' if row['promoted'] else 'not promoted'}: {row['reason']}"
+    )
 
 
 def landed_file(warehouse: Warehouse, file_hash: str) -> Trace:

@@ -34,7 +34,9 @@ SUMMARY, PICTURE, REFUSED = "summary.json", "clicks_gained.png", "refused.ndjson
 SHOWN_REFUSALS = 10
 DECISIONS = """
     select turn::varchar as turn, champion_before, challenger, promoted, champion_after, reason
-    from flywheel.promotions where loop = $loop order by turn
+    from flywheel.promotions where loop = $loop
+    qualify row_number() over (partition by turn order by coalesce(record, 0) desc) = 1
+    order by turn
 """
 
 

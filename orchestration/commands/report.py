@@ -28,17 +28,29 @@ TURNS = """
     ),
     met as (
         select turn, loop, count(*) as exposures, bool_or(simulated) as simulated from flywheel.exposures group by all
+    ),
+    recorded as (
+        select turn, loop, promoted, reason, coalesce(because, 'learned') as because,
+            coalesce(took_effect, true) as took_effect, recorded_at
+        from flywheel.promotions
+        qualify row_number() over (partition by turn, loop order by coalesce(record, 0) desc) = 1
+    ),
+    obeyed as (
+        select turn, loop, promoted, champion_after from flywheel.promotions where coalesce(took_effect, true)
+        qualify row_number() over (partition by turn, loop order by coalesce(record, 0) desc) = 1
     )
     select
         r.turn::varchar as turn, r.loop, r.released, r.decided, coalesce(met.exposures, 0) as exposures,
         {momentum}
-        r.champion, p.promoted, p.reason,
+        r.champion, p.promoted, p.reason, p.because, p.took_effect, p.recorded_at,
+        o.promoted as obeyed, o.champion_after,
         coalesce(s.tokens, 0)::bigint as tokens, coalesce(s.cost_usd, 0.0) as cost_usd,
         coalesce(met.simulated, false) as simulated
     from released as r
     left join spent as s using (turn, loop)
     left join met using (turn, loop)
-    left join flywheel.promotions as p using (turn, loop)
+    left join recorded as p using (turn, loop)
+    left join obeyed as o using (turn, loop)
     {join}
     order by r.turn, r.loop
 """
@@ -113,7 +125,7 @@ def turn_table(lines: list[dict[str, Any]], title: str) -> "Table":
             f"{line['exposures']:,}",
             lift_text(line),
             line["champion"],
-            {None: "", True: "promoted", False: "stays"}[line["promoted"]],
+            decision_text(line),
             f"{line['tokens']:,}",
             f"${line['cost_usd']:.4f}",
         )
@@ -121,6 +133,30 @@ def turn_table(lines: list[dict[str, Any]], title: str) -> "Table":
     return table
 
 
+def decision_text(line: dict[str, Any]) -> str:
+    """What took effect after the turn; where late events would now decide otherwise, that it is so."""
+    said = {None: "", True: "promoted", False: "stays"}
+    if line.get("took_effect") is False and line["obeyed"] is not None and line["obeyed"] != line["promoted"]:
+        return f"{said[line['obeyed']]} (late events: {said[line['promoted']]})"
+    return said[line["promoted"]]
+
+
 def decision_lines(lines: list[dict[str, Any]]) -> list[str]:
-    """Why each turn's challenger was promoted or not, a sentence a turn."""
-    return [f"{line['turn']} {line['loop']}: {line['reason']}" for line in lines if line["reason"]]
+    """Why each turn's challenger was promoted or not, a sentence a turn, as it is known now.
+
+    What late events would now decide otherwise is said as that: what took effect stays.
+    """
+    return [f"{line['turn']} {line['loop']}: {_late(line)}{line['reason']}" for line in lines if line["reason"]]
+
+
+def _late(line: dict[str, Any]) -> str:
+    if line.get("took_effect") is not False:
+        return ""
+    if line["obeyed"] is None:
+        return "without effect, since a later turn had been decided on: "
+    kept = "promoted" if line["obeyed"] else "not promoted"
+    otherwise = "would now decide otherwise" if line["obeyed"] != line["promoted"] else "change the numbers"
+    return (
+        f"{line['because']} {otherwise} (recorded {line['recorded_at']:%Y-%m-%d}); what took effect stays, "
+        f"{kept}, champion {line['champion_after']}. Known now: "
+    )

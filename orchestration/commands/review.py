@@ -1,39 +1,50 @@
 """The command `flywheel review`: a person decides on what was flagged.
 
-Here: the commands and how the queue is printed.
+Here: the commands, and how the queue is printed: with whole identifiers, of which a beginning that is unique will do.
 Not here: the queue and landing decisions (reviewing), what follows from them (graph.assets.reviews).
 """
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from orchestration.commands.terminal import console, open_landing, open_warehouse, plain_errors
 from orchestration.settings import Settings
 
+if TYPE_CHECKING:
+    from orchestration.loops.declaration import Loop
+
 review = typer.Typer(no_args_is_help=True, help="Decide on what waits for a person.")
 
-Candidate = Annotated[str, typer.Argument(help="Candidate, as `flywheel review list` shows it.")]
+Candidate = Annotated[str, typer.Argument(help="Candidate, as `flywheel review list` shows it, or its beginning.")]
 Reason = Annotated[str | None, typer.Option(help="Why, in your words.")]
 Reviewer = Annotated[str | None, typer.Option(help="Who decides; your user name by default. Stored as a pseudonym.")]
 
 
 @review.command("list")
 def review_list() -> None:
-    """Print what waits for a person, with what the guards said."""
+    """Print what waits for a person in any loop, with what the guards said; what is decided on is gone."""
     from rich.markup import escape
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    from orchestration.commands.reviewing import shown, waiting
+    from orchestration.commands.reviewing import shown, take_in, waiting
 
     with plain_errors():
+        take_in(open_landing(), _loops())
         queue = waiting(open_warehouse())
     if not queue:
         typer.echo("Nothing waits for a person.")
         return
-    table = Table("candidate", "turn", "subject", "original", "answer", "why it waits", show_lines=True)
+    longest = max(len(row["candidate_id"]) for row in queue)
+    table = Table(
+        Column("candidate", no_wrap=True, min_width=longest),
+        Column("turn", no_wrap=True, min_width=10),
+        *("loop", "subject", "original", "answer", "why it waits"),
+        show_lines=True,
+    )
     for row in queue:
-        cells = (row["candidate_id"], row["turn"], row["subject_id"], row["original"], shown(row), row["reason"])
+        named = (row[name] for name in ("candidate_id", "turn", "loop", "subject_id", "original"))
+        cells = (*named, shown(row), row["reason"])
         table.add_row(*(escape(str(cell or "")) for cell in cells))
     console().print(table)
     typer.echo(f"{len(queue)} wait: `flywheel review approve|edit|reject CANDIDATE`.")
@@ -52,11 +63,14 @@ def edit(
     fields: Annotated[
         list[str] | None, typer.Option("--set", help="A field instead, FIELD=VALUE, in JSON or plain; repeatable.")
     ] = None,
+    override: Annotated[
+        bool, typer.Option("--override", help="Let it out although a guard blocks it; --reason says why, and is kept.")
+    ] = False,
     reason: Reason = None,
     reviewer: Reviewer = None,
 ) -> None:
     """Let a better answer go out, with the next turn. The loop's guards judge it now, and again in the turn."""
-    _decide(candidate, "edit", text=text, fields=fields or (), reason=reason, reviewer=reviewer)
+    _decide(candidate, "edit", text=text, fields=fields or (), override=override, reason=reason, reviewer=reviewer)
 
 
 @review.command()
@@ -66,18 +80,22 @@ def reject(candidate: Candidate, reason: Reason = None, reviewer: Reviewer = Non
 
 
 def _decide(candidate: str, decision: str, **options: Any) -> None:
-    from orchestration.commands.reviewing import land_decision
+    from orchestration.commands.reviewing import SaidBeforeError, land_decision
+
+    with plain_errors():
+        try:
+            path = land_decision(
+                open_warehouse(), open_landing(), candidate, decision, loops=_loops(), tell=typer.echo, **options
+            )
+        except SaidBeforeError as said:
+            typer.echo(str(said))
+        else:
+            typer.echo(f"Landed {path.name} and took it in; the next turn obeys it.")
+
+
+def _loops() -> "dict[str, Loop]":
+    """Every loop found, by name, whichever of them turn here: what waits may be of any."""
     from orchestration.loops.found import found_loops
 
     brand = Settings().brand_file
-    with plain_errors():
-        path = land_decision(
-            open_warehouse(),
-            open_landing(),
-            candidate,
-            decision,
-            loops={name: declare(brand) for name, declare in found_loops().items()},
-            tell=typer.echo,
-            **options,
-        )
-    typer.echo(f"Landed {path.name}; the next turn takes it in.")
+    return {name: declare(brand) for name, declare in found_loops().items()}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from orchestration.landing.folder import Landing
+    from orchestration.landing.outbox import Outbox
     from orchestration.warehouse.protocol import Warehouse
 
 FILE_WIDTH = 120  # columns where the output is no terminal that could tell
@@ -34,6 +35,14 @@ def open_landing() -> "Landing":
 
     settings = Settings()
     return Landing(settings.landing, open_warehouse(), Pseudonyms.of(settings), settings)
+
+
+def open_outbox() -> "Outbox":
+    from orchestration.landing.addressees import Addressees
+    from orchestration.landing.outbox import Outbox
+
+    settings = Settings()
+    return Outbox(settings.outbox, Addressees(settings.addressees_path, settings.lock_timeout_s))
 
 
 def console() -> "Console":

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from orchestration.delivery.protocol import Deciding, Draw, When
+from orchestration.delivery.withdrawn import Withdrawn
 from orchestration.generation.answers import canonical
 from orchestration.generation.pipeline import Find, Passage, Subject, messages_of
 from orchestration.learning.policies.choice import Context
@@ -42,6 +43,7 @@ class Briefing:
     in_force: Mapping[str, Mapping[str, Any]]
     find: Find | None
     language: str = "en"
+    withdrawn: Withdrawn = Withdrawn()
 
     def writes(self, form: str, language: str) -> bool:
         """Whether what recipes write in some language is written in this one too."""
@@ -158,10 +160,16 @@ def _row(
 
 
 def _examples(subject_id: str, recipe: Recipe | None, briefing: Briefing, facts_of: Mapping[str, str]) -> list[Example]:
-    """What won before with this recipe, for other subjects of the turn."""
+    """What won before with this recipe, for other subjects of the turn; nothing that was withdrawn since."""
     if recipe is None:
         return []
-    shown = shown_to(subject_id, briefing.policy.exemplars.get(recipe.recipe_id, ()), facts_of)
+    down = briefing.withdrawn
+    won = [
+        winner
+        for winner in briefing.policy.exemplars.get(recipe.recipe_id, ())
+        if winner.variant_id not in down.variants and winner.subject_id not in down.subjects
+    ]
+    shown = shown_to(subject_id, won, facts_of)
     return [
         Example(winner.variant_id, json.loads(facts_of[winner.subject_id]), winner.text)
         for winner in shown

@@ -6,12 +6,13 @@ Not here: these themselves (learning.policies, learning.proof), and who is decid
 
 import json
 from collections.abc import Callable, Mapping
-from datetime import date
+from datetime import date, datetime
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from orchestration.delivery import decision_statements as statements
+from orchestration.delivery.decisions import replaced_rows
 from orchestration.delivery.protocol import Compared, Formats, Frames, Learning, When
 from orchestration.learning.policies.choice import ChoicePolicy, Context, Option
 from orchestration.learning.policies.contextual import ContextualPolicy, fit_contextual
@@ -41,14 +42,17 @@ def fit_of(loop: "Loop") -> "Callable[[pl.DataFrame], ChoicePolicy]":
 class LearnsFromDecisions:
     """What every way of delivery that decides has in common: its rows, what they teach, and what they prove."""
 
-    outputs = MappingProxyType({"releases": "decisions", "results": "results"})
-    release_reads = MappingProxyType({"spent": statements.SPENT})
+    outputs = MappingProxyType({"releases": "decisions", "results": "results", "deliveries": "deliveries"})
+    release_reads = MappingProxyType({"spent": statements.SPENT, "undelivered": statements.UNDELIVERED})
     outbox_read = statements.PROVENANCE
     evidence = statements.EVIDENCE
     learning_reads = MappingProxyType({"logged": statements.LOGGED, "seen": statements.SUBJECTS_SEEN})
     learns_from = "logged"
     condition_reads = learning_reads
     unwanted = statements.UNWANTED
+
+    def in_their_place(self, rows: "pl.DataFrame", kept: "pl.DataFrame", turn: str, now: datetime) -> "pl.DataFrame":
+        return replaced_rows(rows, kept, turn, now)
 
     def first(self, loop: "Loop", by_format: Formats) -> Policy:  # noqa: ARG002
         """Every option as likely as any other."""

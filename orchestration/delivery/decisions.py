@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from orchestration.assignment import point
 from orchestration.delivery.arms import PUBLISHABLE, variant_identity
 from orchestration.delivery.protocol import Deciding, Draw, Releasing
+from orchestration.delivery.withdrawn import Withdrawn
 from orchestration.generation.answers import canonical, identity, original_answer, rendered
 from orchestration.learning.policies.choice import ChoicePolicy
 from orchestration.learning.policies.drawing import draw
@@ -58,16 +59,18 @@ def decision_rows(
     loop, turn = releasing.loop, releasing.when.turn
     briefs = {row["subject_id"]: row for row in releasing.briefs.to_dicts()}
     candidates = {row["brief_id"]: row for row in releasing.candidates.to_dicts()}
-    allowed = {row["candidate_id"]: row for row in releasing.reviews.to_dicts() if row["decision"] in PUBLISHABLE}
+    allowed = allowed_answers(releasing)
     rows = []
     for subject in releasing.subjects.to_dicts():
         held_out = is_held_out(subject["holdout_point"], holdout, loop.name, subject["subject_id"])
         brief = briefs.get(subject["subject_id"])
         candidate = candidates.get(brief["brief_id"]) if brief else None
         review = allowed.get(candidate["candidate_id"]) if candidate else None
-        fallback = original_answer(loop.answer, subject["original"]) if instead is None else dict(instead)
-        answer = json.loads(review["answer"]) if review else fallback
-        variant = variant_identity(loop.name, subject["subject_id"], _identity(loop, answer))
+        answer = json.loads(review["answer"]) if review else anyway(loop, subject["original"], instead)
+        variant = variant_of(loop, subject["subject_id"], answer)
+        if review and releasing.withdrawn.holds({**review, "variant_id": variant}):
+            review, answer = None, anyway(loop, subject["original"], instead)
+            variant = variant_of(loop, subject["subject_id"], answer)
         option = brief["option_id"] if brief else None
         rows.append(
             {
@@ -98,6 +101,97 @@ def decision_rows(
             }
         )
     return TABLES["decisions"].frame(rows)
+
+
+def allowed_answers(releasing: Releasing) -> dict[str, dict[str, Any]]:
+    """Rows of the reviews that let an answer out, by candidate."""
+    return {row["candidate_id"]: row for row in releasing.reviews.to_dicts() if row["decision"] in PUBLISHABLE}
+
+
+def late_rows(releasing: Releasing, decisions: "pl.DataFrame") -> "pl.DataFrame":
+    """Rows of `flywheel.deliveries`: answers to earlier decisions that a person approved since, each under its own.
+
+    Of a subject only the newest one goes out, and none where the turn's own decision is delivered. The decision stays
+    as it was logged: its option is worth what it brings, the waiting included.
+    """
+    loop, allowed = releasing.loop, allowed_answers(releasing)
+    answered = set(decisions.filter("delivered")["subject_id"])
+    rows = []
+    for waited in releasing.read["undelivered"].to_dicts():
+        review = allowed.get(waited["candidate_id"])
+        if review is None or waited["subject_id"] in answered:
+            continue
+        answer = json.loads(review["answer"])
+        variant = variant_of(loop, waited["subject_id"], answer)
+        if releasing.withdrawn.holds({**waited, "variant_id": variant}):
+            continue
+        answered.add(waited["subject_id"])
+        rows.append(
+            {
+                "turn": date.fromisoformat(releasing.when.turn),
+                "loop": loop.name,
+                **{name: waited[name] for name in ("decision_id", "subject_id", "candidate_id")},
+                "decided_in": waited["turn"],
+                "variant_id": variant,
+                "text": rendered(loop.answer, answer) or canonical(answer),
+                "answer": canonical(answer),
+                "delivered": True,
+                "because": "approved",
+                "counts": loop.subjects.lives.until is None,
+                "delivered_at": releasing.now,
+            }
+        )
+    return TABLES["deliveries"].frame(rows)
+
+
+def without_answers(
+    rows: "pl.DataFrame", withdrawn: Withdrawn, loop: "Loop", instead: Mapping[str, Any] | None
+) -> "pl.DataFrame":
+    """Rows of an outbox in which nothing withdrawn is delivered: their subjects get `instead`, or their original.
+
+    Where an answer came late, its subject got that in its own turn already, and nothing takes its place.
+    """
+    kept = []
+    for row in rows.to_dicts():
+        if row["delivered"] and withdrawn.holds(row):
+            if row["late"]:
+                continue
+            answer = anyway(loop, row["original"] or "", instead)
+            row = {
+                **row,
+                "delivered": False,
+                "variant_id": variant_of(loop, row["subject_id"], answer),
+                "text": rendered(loop.answer, answer) or canonical(answer),
+                "answer": canonical(answer),
+            }
+        kept.append(row)
+    return rows.clear() if not kept else type(rows)(kept, schema=rows.schema)
+
+
+def replaced_rows(rows: "pl.DataFrame", kept: "pl.DataFrame", turn: str, now: datetime) -> "pl.DataFrame":
+    """Rows of `flywheel.deliveries` for what `without_answers` has put in the place of answers."""
+    met = set(rows.select("decision_id", "variant_id").iter_rows())
+    return TABLES["deliveries"].frame(
+        {
+            **{name: row[name] for name in TABLES["deliveries"].columns if name in row},
+            "turn": date.fromisoformat(turn),
+            "because": "withdrawn",
+            "counts": False,
+            "delivered_at": now,
+        }
+        for row in kept.to_dicts()
+        if (row["decision_id"], row["variant_id"]) not in met
+    )
+
+
+def anyway(loop: "Loop", original: str, instead: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a subject gets where no answer is delivered."""
+    return original_answer(loop.answer, original) if instead is None else dict(instead)
+
+
+def variant_of(loop: "Loop", subject_id: str, answer: Mapping[str, Any]) -> str:
+    """The identity of an answer to a subject."""
+    return variant_identity(loop.name, subject_id, _identity(loop, answer))
 
 
 def result_rows(

@@ -12,9 +12,18 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from orchestration.delivery.decision_learning import LearnsFromDecisions
-from orchestration.delivery.decisions import decision_rows, drawn, is_held_out, measures, result_rows
+from orchestration.delivery.decisions import (
+    decision_rows,
+    drawn,
+    is_held_out,
+    late_rows,
+    measures,
+    result_rows,
+    without_answers,
+)
 from orchestration.delivery.protocol import Deciding, Draw, Releasing
 from orchestration.delivery.shared_traffic import provenance
+from orchestration.delivery.withdrawn import Withdrawn
 from orchestration.generation.pipeline import Draft, Workshop
 
 if TYPE_CHECKING:
@@ -75,10 +84,20 @@ class PerUnit(LearnsFromDecisions):
 
     def released(self, releasing: Releasing) -> dict[str, "pl.DataFrame"]:
         rows = decision_rows(releasing, self.holdout, self.instead.answer, tried_at=None)
-        return {"releases": rows, "results": result_rows(rows, releasing, measures(releasing))}
+        return {
+            "releases": rows,
+            "results": result_rows(rows, releasing, measures(releasing)),
+            "deliveries": late_rows(releasing, rows),
+        }
+
+    def without(self, rows: "pl.DataFrame", withdrawn: Withdrawn, loop: "Loop") -> "pl.DataFrame":
+        return without_answers(rows, withdrawn, loop, self.instead.answer)
 
     def outbox(self, rows: "pl.DataFrame", loop: "Loop", turn: str) -> Iterator[dict[str, Any]]:
-        """One item for each unit, held out or not: whom to answer, with what, and under which decision to log it."""
+        """One item for each unit, held out or not: whom to answer, with what, and under which decision to log it.
+
+        An answer that a person approved after its turn stands there again, `late`, under the decision of that turn.
+        """
         import polars as pl
 
         for row in rows.with_columns(pl.col("written_in").cast(pl.String)).to_dicts():
@@ -95,6 +114,8 @@ class PerUnit(LearnsFromDecisions):
                 "answer": json.loads(row["answer"]),
                 "option": row["option"],
                 "propensity": row["propensity"],
+                "decided_in": str(row["decided_in"]),
+                "late": row["late"],
                 **provenance({**row, "is_control": not row["delivered"]}, asked=row["model"] is not None),
             }
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from orchestration.delivery.withdrawn import Withdrawn
 from orchestration.generation.pipeline import Draft, Offer, Subject, Workshop
 from orchestration.learning.policies.choice import Context
 from orchestration.learning.policies.policy import Policy
@@ -79,6 +80,7 @@ class Releasing:
     read: Frames
     embed: Embed
     now: datetime
+    withdrawn: Withdrawn = Withdrawn()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +140,15 @@ class Delivery(Protocol):
     @property
     def outbox_read(self) -> str:
         """What `outbox` wants to see, over $loop and $turn."""
+
+    def without(self, rows: "pl.DataFrame", withdrawn: Withdrawn, loop: "Loop") -> "pl.DataFrame":
+        """The rows of `outbox_read` with what may not go out replaced by what would have been met anyway."""
+
+    def in_their_place(self, rows: "pl.DataFrame", kept: "pl.DataFrame", turn: str, now: datetime) -> "pl.DataFrame":
+        """Rows of `flywheel.deliveries`: what goes out in the place of withdrawn answers under the same decisions.
+
+        `kept` are `rows` as `without` left them.
+        """
 
     def outbox(self, rows: "pl.DataFrame", loop: "Loop", turn: str) -> Iterator[dict[str, Any]]:
         """What an application needs, an item a subject or unit."""

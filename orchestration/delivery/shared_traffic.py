@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from orchestration.delivery import traffic_statements as statements
 from orchestration.delivery.arms import PUBLISHABLE, arms_of
 from orchestration.delivery.protocol import Compared, Deciding, Draw, Formats, Frames, Learning, Releasing, When
 from orchestration.delivery.traffic_learning import compared_recipes, compared_shares, trusted
+from orchestration.delivery.withdrawn import Withdrawn
 from orchestration.generation.pipeline import Draft, Workshop
 from orchestration.learning.policies.choice import Context
 from orchestration.learning.policies.drawing import draw
@@ -113,15 +114,25 @@ class SharedTraffic:
         last = _with_answers(read["last"], loop)
         competing = last.filter(~pl.col("is_control") & lives.keeps)
         arms = arms_of(subjects, releasing.reviews, competing, loop.name, loop.answer)
+        arms = arms.filter(pl.col("is_control") | ~releasing.withdrawn.among(arms))
         shared = allocated(arms, read["met"], releasing.policy, self.allocation, releasing.embed)
         rows = release_rows(releasing, shared)
         if lives.keeps:
             waiting = set(releasing.waiting["subject_id"]) - set(subjects["subject_id"])
+            last = without_shares(last, releasing.withdrawn)
             stays = staying(last, waiting, releasing.when.turn, read["rejected"]["candidate_id"].to_list())
             rows = pl.concat([rows, release_rows(releasing, stays)])
         return {"releases": rows}
 
     outbox_read = statements.PROVENANCE
+
+    def without(self, rows: "pl.DataFrame", withdrawn: Withdrawn, loop: "Loop") -> "pl.DataFrame":  # noqa: ARG002
+        """A withdrawn variant's share goes to its subject's original; the other shares stay."""
+        return without_shares(rows, withdrawn)
+
+    def in_their_place(self, rows: "pl.DataFrame", kept: "pl.DataFrame", turn: str, now: datetime) -> "pl.DataFrame":  # noqa: ARG002
+        """None: the original is part of the release already."""
+        return TABLES["deliveries"].frame([])
 
     def outbox(self, rows: "pl.DataFrame", loop: "Loop", turn: str) -> Iterator[dict[str, Any]]:
         """One item for each subject; the rows of a subject stand together."""
@@ -214,6 +225,15 @@ class SharedTraffic:
         ]
 
 
+def without_shares(rows: "pl.DataFrame", withdrawn: Withdrawn) -> "pl.DataFrame":
+    """Rows of releases less those withdrawn, whose shares go to the originals of their subjects."""
+    import polars as pl
+
+    gone = withdrawn.among(rows) & ~rows["is_control"]
+    freed = pl.col("share").filter(gone).sum().over("subject_id")
+    return rows.with_columns(share=pl.when("is_control").then(pl.col("share") + freed).otherwise("share")).filter(~gone)
+
+
 def newly_allowed(waiting: "pl.DataFrame", reviews: "pl.DataFrame") -> list[str]:
     """Waiting subjects for which a person has let an answer out meanwhile: they compete anew."""
     import polars as pl
@@ -261,9 +281,8 @@ def provenance(row: Mapping[str, Any], *, asked: bool) -> dict[str, Any]:
     if row["is_control"]:
         return {"provenance": {"source": "original"}, "disclosure": None}
     if not asked:  # a person wrote it, or whatever the sender of the subject uses; or the policy chose it
-        kept = {name: row[name] for name in ("candidate_id", "written_in", "approved_by")}
+        kept = {name: row[name] for name in ("candidate_id", "written_in", "approved_by")} | by_hand(row)
         return {"provenance": {"source": "given", **kept, "allocated_by": row["policy_version"]}, "disclosure": None}
-    by_person = row["approved_by"] == "person"
     named = (
         "candidate_id",
         "recipe_id",
@@ -281,10 +300,22 @@ def provenance(row: Mapping[str, Any], *, asked: bool) -> dict[str, Any]:
             **{name: row[name] for name in named},
             "allocated_by": row["policy_version"],
             "approved_by": row["approved_by"],
+            **by_hand(row),
         },
-        "disclosure": f"Written by an AI model ({row['model']}), "
-        + ("approved by a person." if by_person else "released after automatic checks."),
+        "disclosure": f"Written by an AI model ({row['model']}), {_DISCLOSED[by_hand(row)['person']]}.",
     }
+
+
+_DISCLOSED = {
+    None: "released after automatic checks",
+    "approved": "approved by a person",
+    "edited": "edited by a person",
+}
+
+
+def by_hand(row: Mapping[str, Any]) -> dict[str, str | None]:
+    """What a person did to an answer (`approved`, `edited` or None), and which guards' objections they overrode."""
+    return {"person": {"approve": "approved", "edit": "edited"}.get(row["person_did"]), "overrode": row["overrode"]}
 
 
 def _with_answers(last: "pl.DataFrame", loop: "Loop") -> "pl.DataFrame":

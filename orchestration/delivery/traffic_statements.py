@@ -24,7 +24,12 @@ PROVENANCE = """
         b.messages, l.model,
         (select max(decided_by) from flywheel.reviews as v
          where v.loop = r.loop and v.candidate_id = r.candidate_id and v.turn <= r.turn
-           and v.decision in ('publish', 'approve', 'edit')) as approved_by
+           and v.decision in ('publish', 'approve', 'edit')) as approved_by,
+        (select max(decision) from flywheel.reviews as v
+         where v.loop = r.loop and v.candidate_id = r.candidate_id and v.turn <= r.turn
+           and v.decided_by = 'person' and v.decision in ('approve', 'edit')) as person_did,
+        (select max(overrode) from flywheel.reviews as v
+         where v.loop = r.loop and v.candidate_id = r.candidate_id and v.turn <= r.turn) as overrode
     from flywheel.releases as r
     left join flywheel.candidates as c on c.loop = r.loop and c.candidate_id = r.candidate_id
     left join flywheel.briefs as b on b.loop = r.loop and b.brief_id = c.brief_id and b.turn = c.turn
@@ -65,9 +70,18 @@ CHALLENGER_BEFORE = """
     select policy from flywheel.challengers where loop = $loop and turn < $turn order by turn desc limit 1
 """
 
+# Where an answer was withdrawn, its share went to the original within the turn: units cannot have come as released.
 OBSERVED_SHARES = """
     select subject_id, list(units order by variant_id) as units, list(share order by variant_id) as shares
     from marts.variant_readouts where loop = $loop and turn = $turn and share > 0
+        and subject_id not in (
+            select r.subject_id from flywheel.releases as r
+            join flywheel.withdrawals as w on w.loop = r.loop
+            where r.loop = $loop and r.turn = $turn and not r.is_control and w.withdrawn_at >= r.released_at
+                and ((w.target = 'variant' and w.target_id = r.variant_id)
+                    or (w.target = 'candidate' and w.target_id = r.candidate_id)
+                    or (w.target = 'release' and w.target_id = r.release_id)
+                    or (w.target = 'subject' and w.target_id = r.subject_id)))
     group by subject_id having sum(units) > 0 and count(*) > 1
     order by subject_id
 """

@@ -10,9 +10,18 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from orchestration.delivery.decision_learning import LearnsFromDecisions
-from orchestration.delivery.decisions import decision_rows, drawn, is_held_out, measures, result_rows
+from orchestration.delivery.decisions import (
+    decision_rows,
+    drawn,
+    is_held_out,
+    late_rows,
+    measures,
+    result_rows,
+    without_answers,
+)
 from orchestration.delivery.protocol import Deciding, Draw, Releasing
 from orchestration.delivery.shared_traffic import provenance
+from orchestration.delivery.withdrawn import Withdrawn
 from orchestration.generation.pipeline import Draft, Workshop
 from orchestration.generation.tested import Test
 
@@ -66,7 +75,14 @@ class Trial(LearnsFromDecisions):
 
     def released(self, releasing: Releasing) -> dict[str, "pl.DataFrame"]:
         rows = decision_rows(releasing, self.holdout, None, tried_at=releasing.now)
-        return {"releases": rows, "results": result_rows(rows, releasing, measures(releasing))}
+        return {
+            "releases": rows,
+            "results": result_rows(rows, releasing, measures(releasing)),
+            "deliveries": late_rows(releasing, rows),
+        }
+
+    def without(self, rows: "pl.DataFrame", withdrawn: Withdrawn, loop: "Loop") -> "pl.DataFrame":
+        return without_answers(rows, withdrawn, loop, None)
 
     def outbox(self, rows: "pl.DataFrame", loop: "Loop", turn: str) -> Iterator[dict[str, Any]]:
         """One item for each subject: the answer that was tried, for whoever uses it."""
@@ -85,5 +101,7 @@ class Trial(LearnsFromDecisions):
                     "answer": json.loads(row["answer"]),
                     "option": row["option"],
                     "propensity": row["propensity"],
+                    "decided_in": str(row["decided_in"]),
+                    "late": row["late"],
                     **provenance({**row, "is_control": False}, asked=row["model"] is not None),
                 }

@@ -21,6 +21,12 @@ TOUCHED = """
     touched as (
         select turn, loop from fresh
         union
+        select l.decided_in as turn, f.loop
+        from fresh as f
+        join flywheel.deliveries as l
+            on l.turn = f.turn and l.loop = f.loop and l.subject_id = f.subject_id and l.variant_id = f.variant_id
+        where f.event_type = 'exposure'
+        union
         select x.turn, x.loop
         from fresh as f
         join flywheel.outcome_definitions as d on d.loop = f.loop and d.outcome = f.event_type
@@ -43,7 +49,8 @@ LEARNED_SINCE = "select distinct turn from flywheel.promotions where turn >= $fi
 def touched_turns(warehouse: Warehouse, since: str, until: str) -> list[str]:
     """Turns learned already to which rows that arrived in (`since`, `until`] belong, in order.
 
-    An event touches its own turn, and the turn of each exposure that it may be attributed to.
+    An event touches its own turn, the turn of each exposure that it may be attributed to, and the turn of a decision
+    whose answer it met late.
     """
     rows = warehouse.read(TOUCHED, {"since": since, "until": until})
     return [str(turn) for turn in rows["turn"]]

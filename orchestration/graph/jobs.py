@@ -40,10 +40,17 @@ def turn_jobs(loops: Sequence[Loop], executor: dg.ExecutorDefinition) -> list[An
     def job(name: str, selection: dg.AssetSelection, description: str) -> Any:
         return dg.define_asset_job(name, selection, description=description, executor_def=executor)
 
-    before, after = landed("subjects", "reviews", "documents") | produced(loops), landed("events") | learned(loops)
+    before, after = (
+        landed("subjects", "reviews", "withdrawals", "documents") | produced(loops),
+        landed("events") | learned(loops),
+    )
     return [
         job("produce", before, "Start of a turn: subjects, briefs, candidates, verdicts, reviews, releases."),
         job("learn", after, "Once its window has closed: events, KPIs, evidence, challenger, promotion."),
         job("turn", before | after, "Both halves; the schedule asks for one of them at a time."),
-        job("ingest", landed("subjects", "events", "reviews", "documents"), "Take in every file that has landed."),
+        job(
+            "ingest",
+            landed("subjects", "events", "reviews", "withdrawals", "documents"),
+            "Take in every file that has landed.",
+        ),
     ]

@@ -33,7 +33,8 @@ def landing_sensor(loops: Sequence[Loop], ingest_job: Any) -> dg.SensorDefinitio
     ) -> dg.RunRequest | dg.SkipReason:
         pending = [*landing.pending("events")]
         for loop in loops:
-            pending += [*landing.pending("subjects", loop.name), *landing.pending("reviews", loop.name)]
+            for kind in ("subjects", "reviews", "withdrawals"):
+                pending += landing.pending(kind, loop.name)
         for corpus in landing.corpora():
             pending += landing.pending("documents", corpus)
         if not pending:

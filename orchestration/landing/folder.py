@@ -18,7 +18,15 @@ import dagster as dg
 
 from orchestration.landing import manifest
 from orchestration.landing.addressees import Addressees
-from orchestration.landing.intake import MAX_SKEW, DocumentIntake, EventIntake, Intake, ReviewIntake, SubjectIntake
+from orchestration.landing.intake import (
+    MAX_SKEW,
+    DocumentIntake,
+    EventIntake,
+    Intake,
+    ReviewIntake,
+    SubjectIntake,
+    WithdrawalIntake,
+)
 from orchestration.landing.landed_rows import FileRefusedError, Progress, arrive, is_damaged, schema_problem
 from orchestration.landing.manifest import FileKind, FileReport, Identity, RefusedFilesError
 from orchestration.landing.pseudonyms import Pseudonyms
@@ -82,6 +90,14 @@ class Landing:
     def ingest_reviews(self, loop: Loop, *, run_id: str, progress: Progress) -> list[FileReport]:
         """Take in every pending file of decisions on the loop's candidates; raises as `ingest_events`."""
         return self._ingest(ReviewIntake(loop.name, self._now() + MAX_SKEW, self._pseudonyms), run_id, progress)
+
+    def ingest_withdrawals(self, loop: Loop, *, run_id: str, progress: Progress) -> list[FileReport]:
+        """Take in every pending file of withdrawals of what the loop released; raises as `ingest_events`."""
+        return self._ingest(WithdrawalIntake(loop, self._now() + MAX_SKEW, self._pseudonyms), run_id, progress)
+
+    def pseudonym(self, identifier: str) -> str:
+        """What stands for a personal identifier wherever something is kept."""
+        return self._pseudonyms.pseudonym(identifier)
 
     def ingest_documents(self, corpus: str, *, run_id: str, progress: Progress) -> list[FileReport]:
         """Take in every pending file of the corpus; raises as `ingest_events`."""

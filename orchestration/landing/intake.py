@@ -13,7 +13,7 @@ from orchestration.landing.addressees import Addressees
 from orchestration.landing.landed_rows import Arrival, FileRefusedError, Progress
 from orchestration.landing.manifest import FileKind
 from orchestration.landing.pseudonyms import Pseudonyms
-from orchestration.landing.rules import Slice, Statement, documents, events, reviews, subjects
+from orchestration.landing.rules import Slice, Statement, documents, events, reviews, subjects, withdrawals
 from orchestration.landing.rules.columns import Column
 from orchestration.loops.declaration import Loop
 from orchestration.tables import TABLES
@@ -147,17 +147,19 @@ class SubjectIntake:
         session: IntakeSession,
         arrival: Arrival,  # noqa: ARG002
         file_hash: str,
-        now: datetime,  # noqa: ARG002
+        now: datetime,
         progress: Progress,  # noqa: ARG002
     ) -> Stored:
         connection = session.connection
         pseudonym, key = self.pseudonyms.sql, self.pseudonyms.parameters
-        _bring(session, subjects.needed(self.loop))
+        _bring(session, [*subjects.needed(self.loop), withdrawals.needed_of_subjects(self.loop)])
         _run(connection, subjects.decided(self.loop, self.declared.subjects, pseudonym, key))
         if self.declared.subjects.key_is_personal:
             # Before the rows are kept: whoever is generated for can be answered, and taking in again changes nothing.
             self.addressees.remember(connection.execute(subjects.addressees(self.declared.subjects)).fetchall())
-        return _stored(connection, subjects.stored(self.loop, file_hash))
+        stored = _stored(connection, subjects.stored(self.loop, file_hash))
+        _run(connection, withdrawals.by_column(self.loop, file_hash, now))
+        return stored
 
 
 @dataclass(frozen=True)
@@ -213,6 +215,40 @@ class ReviewIntake:
         _bring(session, reviews.needed(self.loop))
         _run(connection, reviews.decided(self.loop, self.latest, pseudonym, key))
         return _stored(connection, reviews.stored(self.loop, file_hash))
+
+
+@dataclass(frozen=True)
+class WithdrawalIntake:
+    """Withdrawals of what one loop released, none later than `latest`."""
+
+    declared: Loop
+    latest: datetime
+    pseudonyms: Pseudonyms
+    kind: FileKind = "withdrawals"
+    breaks_in_fields: bool = True
+
+    @property
+    def loop(self) -> str:
+        return self.declared.name
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return withdrawals.COLUMNS
+
+    def take(
+        self,
+        session: IntakeSession,
+        arrival: Arrival,  # noqa: ARG002
+        file_hash: str,
+        now: datetime,  # noqa: ARG002
+        progress: Progress,  # noqa: ARG002
+    ) -> Stored:
+        connection = session.connection
+        pseudonym, key = self.pseudonyms.sql("withdrawn_by"), self.pseudonyms.parameters
+        subject = self.pseudonyms.sql("target_id") if self.declared.subjects.key_is_personal else None
+        _bring(session, withdrawals.needed(self.loop))
+        _run(connection, withdrawals.decided(self.loop, self.latest, pseudonym, subject, key))
+        return _stored(connection, withdrawals.stored(self.loop, file_hash))
 
 
 def _bring(session: IntakeSession, needed: Iterable[Slice]) -> None:

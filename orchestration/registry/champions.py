@@ -10,11 +10,12 @@ from orchestration.registry.tracking import Tracking
 from orchestration.tables import TABLES
 from orchestration.warehouse.protocol import Warehouse
 
-# After a turn's decision a rollback of the same turn has the last word.
+# After a turn's decision a rollback of the same turn has the last word. What late events would have decided is in force
+# nowhere.
 DECIDED = """
     select champion from (
-        select turn, champion_after as champion, 0 as rank, decided_at as since
-        from flywheel.promotions where loop = $loop and turn < $turn
+        select turn, champion_after as champion, 0 as rank, coalesce(recorded_at, decided_at) as since
+        from flywheel.promotions where loop = $loop and turn < $turn and coalesce(took_effect, true)
         union all
         select turn, to_version, 1, rolled_back_at from flywheel.rollbacks where loop = $loop and turn < $turn
     ) order by turn desc, rank desc, since desc limit 1
@@ -41,7 +42,7 @@ def predecessor(warehouse: Warehouse, loop: str, version: str, turn: str) -> str
     found = warehouse.read(
         "select champion_before from flywheel.promotions "
         "where loop = $loop and champion_after = $version and champion_before <> $version and turn < $turn "
-        "order by turn desc limit 1",
+        "and coalesce(took_effect, true) order by turn desc, coalesce(record, 0) desc limit 1",
         {"loop": loop, "version": version, "turn": turn},
     )
     return None if found.is_empty() else str(found.item())

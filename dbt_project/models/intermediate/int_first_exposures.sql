@@ -1,4 +1,5 @@
--- Of a release, an exposure says by its variant what was met; of a decision, by the decision itself.
+-- Where an answer came late, its unit counts from then on, and no longer from what it got instead: one window, as long
+-- as everybody's. Of a release, an exposure says by its variant what was met; of a decision, by the decision itself.
 with met as (
     select
         released.release_key,
@@ -8,6 +9,7 @@ with met as (
         exposures.segment,
         exposures.in_holdout,
         exposures.exposed_at,
+        coalesce(exposures.late, false) as late,
         exposures.simulated
     from {{ ref('stg_exposures') }} as exposures
     inner join {{ ref('int_released_variants') }} as released
@@ -27,6 +29,7 @@ with met as (
         exposures.segment,
         exposures.in_holdout,
         exposures.exposed_at,
+        coalesce(exposures.late, false) as late,
         exposures.simulated
     from {{ ref('stg_exposures') }} as exposures
     inner join {{ ref('int_released_variants') }} as decided
@@ -44,7 +47,7 @@ select
     {{ dbt.bool_or('in_holdout') }} as in_holdout,
     min(variant_key) <> max(variant_key) as met_two_variants,
     {{ dbt.bool_or('in_holdout and not is_control') }} as treated_in_holdout,
-    min(exposed_at) as first_exposed_at,
+    coalesce(min(case when late then exposed_at end), min(exposed_at)) as first_exposed_at,
     cast(count(*) as integer) as exposures,
     {{ dbt.bool_or('simulated') }} as simulated
 from met

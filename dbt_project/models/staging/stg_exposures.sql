@@ -10,5 +10,6 @@ select
     occurred_at as exposed_at,
     propensity,
     coalesce(in_holdout, false) as in_holdout,
+    coalesce(late, false) as late,
     coalesce(simulated, false) as simulated
 from {{ source('flywheel', 'exposures') }}

@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 
 from orchestration.delivery.briefing import Briefing, brief_rows, unwritten
-from orchestration.graph.assets.stage import is_released, of_loop, read_all, turn_asset
+from orchestration.graph.assets.stage import is_released, of_loop, read_all, turn_asset, withdrawn_of
 from orchestration.graph.bound import BoundLoop
 from orchestration.graph.library import finder
 from orchestration.registry.tracking import Tracking
@@ -98,4 +98,5 @@ def briefing(
         in_force={row["subject_id"]: json.loads(row["answer"] or "{}") for row in answers.to_dicts()},
         find=finder(warehouse, loop.generation.corpora),
         language=bound.language,
+        withdrawn=withdrawn_of(warehouse, loop),
     )

@@ -19,7 +19,7 @@ EXPOSURES = """
         e.turn, e.loop, e.event_id as exposure_id, r.release_id, e.subject_id, e.variant_id, e.unit_id, e.segment,
         e.occurred_at,
         case when e.in_holdout then 1.0 else r.share end as propensity,
-        r.is_control, e.in_holdout, e.simulated
+        r.is_control, e.in_holdout, null::date as met_in, false as late, e.simulated
     from flywheel.events as e
     join (select * from flywheel.releases where turn = $turn) as r using (turn, loop, subject_id, variant_id)
     where e.turn = $turn and e.event_type = 'exposure'
@@ -28,7 +28,8 @@ EXPOSURES = """
 
     select
         e.turn, e.loop, e.event_id as exposure_id, d.decision_id as release_id, e.subject_id, e.variant_id, e.unit_id,
-        e.segment, e.occurred_at, d.propensity, d.is_control, d.in_holdout, e.simulated
+        e.segment, e.occurred_at, d.propensity, d.is_control, d.in_holdout, null::date as met_in, false as late,
+        e.simulated
     from flywheel.events as e
     join (
         select
@@ -46,9 +47,25 @@ EXPOSURES = """
     union all
 
     select
+        d.turn, e.loop, e.event_id as exposure_id, d.decision_id as release_id, e.subject_id, e.variant_id, e.unit_id,
+        e.segment, e.occurred_at, d.propensity, d.is_control, d.in_holdout,
+        case when l.turn > d.turn then l.turn end as met_in, l.counts as late, e.simulated
+    from flywheel.deliveries as l
+    join flywheel.decisions as d on d.turn = l.decided_in and d.loop = l.loop and d.decision_id = l.decision_id
+    join flywheel.events as e
+        on e.turn = l.turn and e.loop = l.loop and e.subject_id = l.subject_id and e.variant_id = l.variant_id
+    where l.decided_in = $turn and e.event_type = 'exposure' and d.tried_at is null
+        and not exists (
+            select 1 from flywheel.decisions as other
+            where other.turn = l.turn and other.loop = l.loop and other.subject_id = l.subject_id
+                and other.variant_id = l.variant_id)
+
+    union all
+
+    select
         turn, loop, decision_id as exposure_id, decision_id as release_id, subject_id, variant_id,
         subject_id as unit_id, null as segment, tried_at as occurred_at, propensity, is_control, in_holdout,
-        false as simulated
+        null::date as met_in, false as late, false as simulated
     from flywheel.decisions
     where turn = $turn and tried_at is not null
 """

@@ -1,6 +1,7 @@
 """What lands becomes rows, exactly once.
 
-Here: the four assets over landing/, which hold everything that has landed so far.
+Here: the five assets over landing/, which hold everything that has landed so far. What is withdrawn, by a file of its
+own or by a column of the subjects', comes down at once: the outbox of the turn in force is written anew.
 Not here: how a file is read and which rows are refused (landing.folder); a turn's slice (facts, subjects, reviews).
 """
 
@@ -9,18 +10,22 @@ from functools import partial
 
 import dagster as dg
 
+from orchestration.graph.assets.outbox import written_anew
 from orchestration.graph.assets.stage import OWNER, POOL
 from orchestration.landing.folder import FileReport, Landing, RefusedFilesError
+from orchestration.landing.outbox import Outbox
 from orchestration.loops.declaration import Loop
 
 GROUP = "landing"
 KINDS = {"duckdb", "file"}
 Taking = Callable[..., list[FileReport]]
+WITHDRAWING = ("subjects", "withdrawals")
 READABLE = "every_file_is_as_declared"
 
 
 def landing_assets(loops: Sequence[Loop]) -> list[dg.AssetsDefinition]:
-    """`landing/subjects`, `events`, `reviews` and `documents`: no partitions, each run takes what is pending."""
+    """`landing/subjects`, `events`, `reviews`, `withdrawals` and `documents`: no partitions, each run takes what is
+    pending."""
     by_name = {loop.name: loop for loop in loops}
 
     def taken_in(kind: str, description: str, takings: Callable[[Landing], Sequence[Taking]]) -> dg.AssetsDefinition:
@@ -33,8 +38,16 @@ def landing_assets(loops: Sequence[Loop]) -> list[dg.AssetsDefinition]:
             check_specs=[_readable(kind)],
             description=description,
         )
-        def landed(context: dg.AssetExecutionContext, landing: dg.ResourceParam[Landing]) -> dg.MaterializeResult:
-            return _ingested(context, takings(landing))
+        def landed(
+            context: dg.AssetExecutionContext,
+            landing: dg.ResourceParam[Landing],
+            outbox: dg.ResourceParam[Outbox],
+        ) -> dg.MaterializeResult:
+            result = _ingested(context, takings(landing))
+            if kind in WITHDRAWING:
+                for path in written_anew(landing.warehouse, outbox, loops):
+                    context.log.info(f"outbox/{path.parent.name}/{path.name} was written anew: something came down.")
+            return result
 
         return landed
 
@@ -53,6 +66,11 @@ def landing_assets(loops: Sequence[Loop]) -> list[dg.AssetsDefinition]:
             "reviews",
             "Decisions of people on candidates.",
             lambda landing: [partial(landing.ingest_reviews, loop) for loop in loops],
+        ),
+        taken_in(
+            "withdrawals",
+            "What people took down, and what they let up again.",
+            lambda landing: [partial(landing.ingest_withdrawals, loop) for loop in loops],
         ),
         taken_in(
             "documents",

@@ -1,10 +1,12 @@
 """Whether the challenger takes over: the decision, its record, and whom it is told to.
 
-Here: deciding, recording the decision, and telling the registry and the next turn.
-Not here: the conditions with their numbers (conditions), what a turn contributes to them (comparison).
+Here: deciding, and telling the registry and the next turn. Deciding on a past turn again, when events came late, writes
+a record beside the earlier ones and changes nothing that took effect.
+Not here: the conditions with their numbers (conditions), what a turn contributes to them (comparison), what a record
+holds (registry.promotions).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +19,8 @@ from orchestration.graph.bound import BoundLoop
 from orchestration.learning.proof.cuped import Moments, stratified_difference
 from orchestration.learning.proof.evidence import Decision, decide
 from orchestration.registry.champions import champion_in_force, predecessor, rolled_back_to
+from orchestration.registry.promotions import Records
 from orchestration.registry.tracking import Tracking
-from orchestration.tables import TABLES
 from orchestration.warehouse.protocol import Warehouse
 
 if TYPE_CHECKING:
@@ -27,6 +29,10 @@ if TYPE_CHECKING:
 MOMENTS = """
     select subject_id, is_control, units::double as units, y, yy, x, xx, xy from marts.pre_period_moments
     where loop = $loop and turn = $turn order by all
+"""
+DECIDED_SINCE = """
+    select count(*) as records from flywheel.promotions
+    where loop = $loop and turn > $turn and coalesce(took_effect, true)
 """
 MOMENTUM = "select * from marts.momentum where loop = $loop and turn <= $turn order by turn"
 
@@ -55,7 +61,7 @@ def promotion_asset(bound: BoundLoop) -> dg.AssetsDefinition:
                 "promotions",
                 loop=loop,
                 name="promotion",
-                description="The decision record: who was champion, who is now, and why.",
+                description="The decision records: who was champion, who is now, and why; a late change is one more.",
                 kinds=kinds,
             ),
             "promotion_conditions": turn_output(
@@ -83,20 +89,30 @@ def promotion_asset(bound: BoundLoop) -> dg.AssetsDefinition:
             held = (harm, *(one for one in found if one.name != harm.name))
             decision = Decision(False, f"Rolled back from {champion} to {before}. {harm.detail}", held)
         after = before if harm and before else trained["policy_version"] if decision.promoted else champion
-        newest = warehouse.read(
-            "select count(*) = 0 from flywheel.promotions where loop = $loop and turn > $turn",
-            {"loop": loop.name, "turn": turn},
-        ).item()
+        records = Records(warehouse, loop.name, turn)
+        now = datetime.now(UTC).replace(tzinfo=None)
+        rows, measured = records.with_record(
+            promotion_row(turn, loop.name, champion, trained, after, decision, now),
+            condition_rows(turn, loop.name, decision),
+            now,
+        )
+        in_effect = [row for row in rows.to_dicts() if row["took_effect"]][-1:]
+        newest = bool(in_effect) and not warehouse.read(DECIDED_SINCE, {"loop": loop.name, "turn": turn}).item()
         if newest:
-            tracking.set_champion(loop.name, rolled_back_to(warehouse, loop.name, turn) or after)
-        context.log.info(decision.reason)
+            (obeyed,) = in_effect
+            after = rolled_back_to(warehouse, loop.name, turn) or obeyed["champion_after"]
+            tracking.set_champion(loop.name, after)
+        said = told(rows.to_dicts())
+        context.log.info(said)
         run_url = dg.UrlMetadataValue(tracking.run_url(loop.name, trained["mlflow_run_id"]))
+        yield dg.Output(measured, "promotion_conditions")
         yield dg.Output(
-            promotion_rows(turn, loop.name, champion, trained, after, decision),
+            rows,
             "promotion",
             metadata={
                 "promoted": decision.promoted,
                 "champion": after,
+                "records": rows.height,
                 "decision": dg.MarkdownMetadataValue(decision.as_markdown()),
                 "momentum": dg.MarkdownMetadataValue(
                     momentum_plot(warehouse.read(MOMENTUM, {"loop": loop.name, "turn": turn}))
@@ -105,7 +121,6 @@ def promotion_asset(bound: BoundLoop) -> dg.AssetsDefinition:
                 "mlflow_run": run_url,
             },
         )
-        yield dg.Output(condition_rows(turn, loop.name, decision), "promotion_conditions")
         context.log_event(
             dg.AssetMaterialization(
                 handed_over(loop.name),
@@ -118,7 +133,7 @@ def promotion_asset(bound: BoundLoop) -> dg.AssetsDefinition:
             context.log_event(
                 dg.AssetMaterialization(
                     MODEL_REGISTRY,
-                    description=decision.reason,
+                    description=said,
                     metadata={"loop": loop.name, "turn": turn, "champion": after, "mlflow_run": run_url},
                     tags={"dagster/data_version": f"{loop.name}-policy/{after}"},
                 )
@@ -145,30 +160,32 @@ def adjusted_metadata(moments: "pl.DataFrame") -> dict[str, str]:
     return {"variants_over_control": said}
 
 
-def promotion_rows(
-    turn: str, loop: str, champion: str, trained: Mapping[str, Any], after: str, decision: Decision
-) -> "pl.DataFrame":
-    """The turn's row of `flywheel.promotions`."""
-    return TABLES["promotions"].frame(
-        [
-            {
-                "turn": date.fromisoformat(turn),
-                "loop": loop,
-                "champion_before": champion,
-                "challenger": trained["policy_version"],
-                "promoted": decision.promoted,
-                "champion_after": after,
-                "reason": decision.reason,
-                "mlflow_run_id": trained["mlflow_run_id"],
-                "decided_at": datetime.now(UTC).replace(tzinfo=None),
-            }
-        ]
-    )
+def promotion_row(
+    turn: str, loop: str, champion: str, trained: Mapping[str, Any], after: str, decision: Decision, now: datetime
+) -> dict[str, Any]:
+    """What the turn's record in `flywheel.promotions` says, less what tells one record from another."""
+    return {
+        "turn": date.fromisoformat(turn),
+        "loop": loop,
+        "champion_before": champion,
+        "challenger": trained["policy_version"],
+        "promoted": decision.promoted,
+        "champion_after": after,
+        "reason": decision.reason,
+        "mlflow_run_id": trained["mlflow_run_id"],
+        "decided_at": now,
+    }
 
 
-def condition_rows(turn: str, loop: str, decision: Decision) -> "pl.DataFrame":
-    """The turn's rows of `flywheel.promotion_conditions`."""
+def condition_rows(turn: str, loop: str, decision: Decision) -> list[dict[str, Any]]:
+    """The decision's rows of `flywheel.promotion_conditions`, less the number of their record."""
     day = date.fromisoformat(turn)
-    return TABLES["promotion_conditions"].frame(
-        {"turn": day, "loop": loop, **condition.as_row()} for condition in decision.conditions
-    )
+    return [{"turn": day, "loop": loop, **condition.as_row()} for condition in decision.conditions]
+
+
+def told(records: Sequence[Mapping[str, Any]]) -> str:
+    """The newest record in a sentence; where late events would now decide otherwise, that too."""
+    newest = records[-1]
+    if newest["took_effect"]:
+        return str(newest["reason"])
+    return f"What took effect stays. {newest['because'].capitalize()} would now decide: {newest['reason']}"

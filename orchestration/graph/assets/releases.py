@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from orchestration.delivery.protocol import Releasing
-from orchestration.graph.assets.stage import POOL, is_released, of_loop, read_all, turn_output
-from orchestration.graph.assets.subjects import alive_subjects, as_subjects
+from orchestration.graph.assets.stage import POOL, is_released, of_loop, read_all, turn_output, withdrawn_of
+from orchestration.graph.assets.subjects import alive_parameters, alive_subjects, as_subjects
 from orchestration.graph.bound import BoundLoop
 from orchestration.model.text_embedding import embed_texts
 from orchestration.warehouse.protocol import Warehouse
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 STAGES = ("champion", "subjects", "briefs", "candidates", "reviews")
 SAID = {
     "releases": "What is in force, with its probabilities, and what it competes with: a fact, never rewritten.",
+    "deliveries": "Answers to earlier decisions that a person has approved since, each under its own decision.",
     "results": "What making and trying an answer showed by itself, such as its trial and its costs.",
 }
 
@@ -73,9 +74,10 @@ def releases_asset(bound: BoundLoop) -> dg.AssetsDefinition:
             briefs=briefs,
             candidates=candidates,
             reviews=reviews,
-            read=read_all(warehouse, loop.delivery.release_reads, loop=loop.name, turn=turn),
+            read=read_all(warehouse, loop.delivery.release_reads, **alive_parameters(loop, turn)),
             embed=embed_texts,
             now=datetime.now(UTC).replace(tzinfo=None),
+            withdrawn=withdrawn_of(warehouse, loop),
         )
         kept = loop.delivery.released(releasing)
         for stage in outputs:

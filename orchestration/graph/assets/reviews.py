@@ -6,6 +6,7 @@ Not here: landed decisions (landing), what an edit makes (edits) and what is rel
 
 import json
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -22,9 +23,16 @@ if TYPE_CHECKING:
     import polars as pl
 
 DECIDED_BY_PEOPLE = """
-    select candidate_id, decision, text as edited, edits, reason as person_reason
+    select candidate_id, decision, text as edited, edits, coalesce(override, false) as override,
+        reason as person_reason
     from flywheel.landed_reviews where loop = $loop
     qualify row_number() over (partition by candidate_id order by decided_at desc, review_id) = 1
+"""
+WITHDRAWN_CANDIDATES = """
+    select target_id, max(reason) as reason from flywheel.withdrawals
+    where loop = $loop and target = 'candidate' and withdrawal_id not in (
+        select undoes from flywheel.withdrawals where undoes is not null)
+    group by target_id
 """
 WAITING_SINCE = """
     select c.* from flywheel.candidates as c
@@ -52,7 +60,7 @@ def reviews_asset(bound: BoundLoop) -> dg.AssetsDefinition:
         description="Publish, wait, approve, edit, reject or block: who decided, and why.",
         kinds=("polars", "duckdb"),
         ins={"candidates": of_loop(loop, "candidates"), "verdicts": of_loop(loop, "verdicts")},
-        deps=[dg.AssetKey(["landing", "reviews"])],
+        deps=[dg.AssetKey(["landing", "reviews"]), dg.AssetKey(["landing", "withdrawals"])],
     )
     def reviews(
         context: dg.AssetExecutionContext,
@@ -64,9 +72,10 @@ def reviews_asset(bound: BoundLoop) -> dg.AssetsDefinition:
             return None
         named = {"loop": loop.name, "turn": context.partition_key}
         people = warehouse.read(DECIDED_BY_PEOPLE, {"loop": loop.name})
+        withdrawn = dict(warehouse.read(WITHDRAWN_CANDIDATES, {"loop": loop.name}).iter_rows())
         older = warehouse.read(WAITING_SINCE, named)
         written_from = {row["candidate_id"]: row for row in warehouse.read(EDITED_FROM, named).to_dicts()}
-        rows = review_rows(context.partition_key, candidates, verdicts, people, older, loop, written_from)
+        rows = review_rows(context.partition_key, candidates, verdicts, people, older, loop, written_from, withdrawn)
         by_decision = dict(rows["decision"].value_counts().sort("decision").iter_rows())
         if by_decision.get("wait"):
             context.log.info(f"{by_decision['wait']} candidates wait for a person: `flywheel review list`.")
@@ -84,11 +93,13 @@ def review_rows(
     older: "pl.DataFrame",
     loop: Loop,
     written_from: Mapping[str, Mapping[str, Any]],
+    withdrawn: Mapping[str, str] = MappingProxyType({}),
 ) -> "pl.DataFrame":
     """One row for each candidate with an answer, and each of `older` that `people` have decided on.
 
     A person's word stands above the gate's, except that what a guard blocks never leaves: an edit is judged by the same
-    guards. `written_from` holds, by candidate that was edited, what its brief allowed it to say.
+    guards, and goes out against them only where the person said so with a reason. `written_from` holds, by candidate
+    that was edited, what its brief allowed it to say, and `withdrawn`, by candidate, why it may never go out.
     """
     from datetime import date
 
@@ -99,15 +110,16 @@ def review_rows(
         if decision != "pass":
             judged.setdefault(candidate_id, []).append((decision, f"{guard}: {reason}"))
     by_person = {row["candidate_id"]: row for row in people.to_dicts()}
+    by_person |= {known: {"decision": "withdraw", "person_reason": reason} for known, reason in withdrawn.items()}
     rows = []
     for candidate, objections in (
         *((one, judged.get(one["candidate_id"], [])) for one in candidates.to_dicts() if one["text"] is not None),
         *((one, [("flag", "")]) for one in older.to_dicts() if one["candidate_id"] in by_person),
     ):
         person = by_person.get(candidate["candidate_id"])
-        answer = json.loads(candidate["answer"])
+        answer, overrode = json.loads(candidate["answer"]), None
         if person is not None and person["decision"] == "edit" and not blocked(objections):
-            answer, objections = _edited(candidate, person, loop, written_from)
+            answer, objections, overrode = _edited(candidate, person, loop, written_from)
         decision, by, reason = decided(objections, person, loop.review)
         rows.append(
             {
@@ -117,6 +129,7 @@ def review_rows(
                 "decided_by": by,
                 "text": loop.text_of(answer),
                 "answer": canonical(answer),
+                "overrode": overrode,
                 "reason": reason,
             }
         )
@@ -145,13 +158,22 @@ def _edited(
     person: Mapping[str, Any],
     loop: Loop,
     written_from: Mapping[str, Mapping[str, Any]],
-) -> tuple[dict[str, Any], Objections]:
-    """A person's answer, and what the guards object to in it; a flag is what the person has just decided on."""
+) -> tuple[dict[str, Any], Objections, str | None]:
+    """A person's answer, what the guards object to in it, and which of their blocks the person overrode.
+
+    A flag is what the person has just decided on. What makes no answer at all cannot be overridden.
+    """
     before = json.loads(candidate["answer"])
     try:
         answer, verdicts = judged_edit(
             before, edits_of(person["edited"], person["edits"], loop), written_from[candidate["candidate_id"]], loop
         )
     except AnswerInvalid as fault:
-        return before, [("block", f"edit: {fault}")]
-    return answer, [(one.decision, f"{one.guard}: {one.reason}") for one in verdicts if one.decision != "pass"]
+        return before, [("block", f"edit: {fault}")], None
+    objections: Objections = [
+        (one.decision, f"{one.guard}: {one.reason}") for one in verdicts if one.decision != "pass"
+    ]
+    if person.get("override") and blocked(objections):
+        blocks = "; ".join(reason for decision, reason in objections if decision == "block")
+        return answer, [("flag", reason) for _, reason in objections], blocks
+    return answer, objections, None

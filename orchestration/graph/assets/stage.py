@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from orchestration.delivery.withdrawn import COMES_DOWN, Withdrawn
 from orchestration.home import POOL as POOL
 from orchestration.loops.declaration import Loop
 from orchestration.tables import TABLES
@@ -103,6 +104,7 @@ def stages_of(table: str, loops: Sequence[Loop]) -> list[dg.AssetKey]:
         "releases",
         "decisions",
         "results",
+        "deliveries",
     }
     return filled if table in delivered else [key_of(table, loop, ASSET_OF.get(table)) for loop in loops]
 
@@ -126,6 +128,11 @@ def was_released(warehouse: Warehouse, loop: Loop, turn: str) -> bool:
         f"select count(*) from {table} where turn = $turn and loop = $loop", {"turn": turn, "loop": loop.name}
     )
     return bool(counted.item())
+
+
+def withdrawn_of(warehouse: Warehouse, loop: Loop) -> Withdrawn:
+    """What has been withdrawn of the loop, as things stand now."""
+    return Withdrawn.of(warehouse.read(COMES_DOWN, {"loop": loop.name}))
 
 
 def read_all(warehouse: Warehouse, statements: Mapping[str, str], **values: Any) -> dict[str, "pl.DataFrame"]:

@@ -22,10 +22,11 @@ from orchestration.warehouse.protocol import Warehouse
 if TYPE_CHECKING:
     import polars as pl
 
-# One row for each subject that is alive in $turn, with its newest facts. $starts and $ends name facts that hold days,
-# or are null; $single subjects die when they were released or decided on once, others when the outcome $until was
-# counted. `could_be_taken` is the first day on which that was possible: the arrival of the subject, or the loop's first
-# turn where files were taken in after the turns that they are for, as in a simulated or replayed past.
+# One row for each subject that is alive in $turn, with its newest facts; none that was withdrawn. $starts and $ends
+# name facts that hold days, or are null; $single subjects die when they were released or decided on once, others when the
+# outcome $until was counted. `could_be_taken` is the first day on which that was possible: the arrival of the subject,
+# or the loop's first turn where files were taken in after the turns that they are for, as in a simulated or replayed
+# past.
 ALIVE = """
     with landed as (
         select s.*, f.ingested_at,
@@ -75,6 +76,10 @@ ALIVE = """
             or try_cast(json_extract_string(n.facts, $starts::varchar) as date) <= $turn::date)
         and ($ends::varchar is null
             or try_cast(json_extract_string(n.facts, $ends::varchar) as date) > $turn::date)
+        and n.subject_id not in (
+            select w.target_id from flywheel.withdrawals as w
+            where w.loop = $loop and w.target = 'subject' and w.withdrawal_id not in (
+                select undoes from flywheel.withdrawals where undoes is not null))
         and not ($single::boolean and n.subject_id in (select subject_id from delivered))
         and ($until::varchar is null or n.subject_id not in (select subject_id from reached))
     order by n.first_landed, n.subject_id
@@ -137,6 +142,7 @@ def subjects_asset(bound: BoundLoop) -> dg.AssetsDefinition:
         kinds=("duckdb",),
         deps=[
             dg.AssetKey(["landing", "subjects"]),
+            dg.AssetKey(["landing", "withdrawals"]),
             *(
                 dg.AssetDep(
                     handed_over(feed.source),

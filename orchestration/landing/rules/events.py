@@ -122,7 +122,7 @@ def needed(turns: Sequence[date], window: Window, loops: Mapping[str, Loop]) -> 
                 "turn between $first and $last",
                 {"first": min(turns) - back, "last": max(turns)},
             )
-            for table in ("releases", "decisions")
+            for table in ("releases", "decisions", "deliveries")
         ),
         ("events", ("turn", "event_id"), f"turn in {_in(turns)}", {}),
     ]
@@ -145,6 +145,9 @@ def released(turns: Sequence[date], window: Window, loops: Mapping[str, Loop]) -
                 where turn between $first::date - $back::integer and $last::date
                 union all
                 select turn, loop, subject_id, variant_id from flywheel.decisions
+                where turn between $first::date - $back::integer and $last::date
+                union all
+                select turn, loop, subject_id, variant_id from flywheel.deliveries
                 where turn between $first::date - $back::integer and $last::date
             ) as r on r.turn <= t.turn
             join loops as l on l.loop = r.loop and r.turn >= t.turn - l.reach

@@ -42,6 +42,9 @@ SENTENCES: dict[str, str] = {
     "unknown_language": "{column} must be a language's ISO 639-1 code, or a value that the loop translates.",
     "unknown_candidate": "The loop has no such candidate.",
     "unknown_decision": "decision must be `approve`, `edit` or `reject`.",
+    "unknown_target": "target must be `variant`, `candidate`, `release` or `subject`.",
+    "nothing_to_withdraw": "The loop knows nothing of that target and identity that could come down.",
+    "unknown_withdrawal": "undoes names no withdrawal of the loop.",
 }
 
 

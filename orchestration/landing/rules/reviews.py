@@ -17,6 +17,7 @@ COLUMNS = (
     Column("decision", required=True),
     Column("text"),
     Column("edits", "object"),
+    Column("override", "flag"),
     Column("reviewer", required=True),
     Column("reason"),
     Column("decided_at", "moment", required=True),
@@ -35,7 +36,8 @@ def needed(loop: str) -> list[Slice]:
 def decided(loop: str, latest: datetime, pseudonym: str, parameters: Mapping[str, Any]) -> list[Statement]:
     """Temporary tables: `judged` (every row as it would be stored), then `refused` and `repeated`.
 
-    An edit names a text, fields, or both. Without fields a decision is known by what it was before there were any.
+    An edit names a text, fields, or both. Without fields a decision is known by what it was before there were any. One
+    that overrides what a guard blocks says why.
 
     `pseudonym` is that of the column `reviewer` as SQL, which needs `parameters`.
     """
@@ -47,7 +49,8 @@ def decided(loop: str, latest: datetime, pseudonym: str, parameters: Mapping[str
             f"""
             create temp table judged as
             select *, left(sha256(concat(json_array(
-                $loop, candidate_id, decision, text, reviewer, reason, decided_at)::varchar, edits)), 32) as review_id
+                $loop, candidate_id, decision, text, reviewer, reason, decided_at)::varchar, edits,
+                case when override then ' override' end)), 32) as review_id
             from (
                 select _line, coalesce(_problem, case
                     {empty}
@@ -59,12 +62,14 @@ def decided(loop: str, latest: datetime, pseudonym: str, parameters: Mapping[str
                     when decision not in ('approve', 'edit', 'reject') then 'unknown_decision'
                     when decision = 'edit' and trim(coalesce(text, case when {named} then '-' end, '')) = ''
                         then 'missing:text'
+                    when override and trim(coalesce(reason, '')) = '' then 'missing:reason'
                     when decided_at > $latest::timestamp then 'future_timestamp:decided_at'
                     when candidate_id not in (select candidate_id from flywheel.candidates where loop = $loop)
                         then 'unknown_candidate'
                     end) as problem,
                     candidate_id, decision, case when decision = 'edit' then text end as text,
                     case when decision = 'edit' then edits end as edits,
+                    coalesce(decision = 'edit' and override, false) as override,
                     case when reviewer is not null then {pseudonym} end as reviewer,
                     reason, decided_at
                 from arrived
@@ -91,8 +96,9 @@ def stored(loop: str, file_hash: str) -> list[Statement]:
         (
             """
             insert into flywheel.landed_reviews (
-                review_id, loop, candidate_id, decision, text, edits, reviewer, reason, decided_at, file_hash)
-            select review_id, $loop, candidate_id, decision, text, edits, reviewer, reason, decided_at, $file_hash
+                review_id, loop, candidate_id, decision, text, edits, override, reviewer, reason, decided_at, file_hash)
+            select review_id, $loop, candidate_id, decision, text, edits, override, reviewer, reason, decided_at,
+                $file_hash
             from judged anti join repeated using (_line) where problem is null order by _line""",
             {"loop": loop, "file_hash": file_hash},
         )

@@ -14,15 +14,18 @@ from orchestration.landing.rules.problems import LONGEST_ID, LONGEST_TEXT
 from orchestration.loops.declaration import Subjects
 
 DEFAULT_FORMAT = "description"
+WITHDRAWN = "withdrawn"
+"""The column by which a file takes subjects out; it may be missing, or declared among the facts."""
 TABLE, SCOPE, KEY = "landed_subjects", "loop", "subject_id"
-STORED = ("subject_id", "version", "format", "category", "original", "facts", "holdout_point", "language")
+STORED = ("subject_id", "version", "format", "category", "original", "facts", "holdout_point", "withdrawn", "language")
 
 
 def columns(subjects: Subjects) -> tuple[Column, ...]:
-    """The columns that a file of subjects must have, and that of the language, which it may have."""
+    """The columns that a file of subjects must have, and those of the language and of what is withdrawn."""
     needed = tuple(Column(name, "scalar", required=True) for name in subjects.columns)
     optional = {subjects.language} - {None, *subjects.columns}
-    return needed + tuple(Column(name, "scalar") for name in optional if name)
+    spoken = tuple(Column(name, "scalar") for name in optional if name)
+    return (*needed, *spoken, *(() if WITHDRAWN in subjects.columns else (Column(WITHDRAWN, "flag"),)))
 
 
 def needed(loop: str) -> list[Slice]:
@@ -59,13 +62,15 @@ def decided(
             create temp table listed as
             select *, left(sha256((case when language is null
                 then json_array(subject_id, format, category, original, facts)
-                else json_array(subject_id, format, category, original, facts, language) end)::varchar), 32) as version
+                else json_array(subject_id, format, category, original, facts, language) end)::varchar
+                || case when withdrawn then '{WITHDRAWN}' else '' end), 32) as version
             from (
                 select _line, coalesce(_problem, case {empty} {long} {unspoken} end) as problem,
                     {spoken} as language,
                     {value(subjects.key)} as subject_id, {form} as format, {value(subjects.pool)} as category,
                     {value(subjects.original)} as original, json_object({facts})::varchar as facts,
-                    {point("$salt || " + value(subjects.key))} as holdout_point
+                    {point("$salt || " + value(subjects.key))} as holdout_point,
+                    coalesce(try_cast({quoted(WITHDRAWN)} as boolean), false) as withdrawn
                 from arrived
             )""",
             {"salt": f"{holdout_salt(loop)}:", **(parameters if subjects.personal else {})},
