@@ -58,8 +58,8 @@ def test_a_decision_is_stored_with_its_reviewer_under_a_pseudonym(shop: Shop) ->
 
     jane = Pseudonyms.of(shop.settings).pseudonym("jane")
     assert rows.rows() == [
-        ("content", "content-c1", "edit", "Better beans", None, jane, "clearer", datetime(2026, 1, 6, 9, 1)),
-        ("content", "content-c2", "reject", None, None, jane, None, datetime(2026, 1, 6, 9, 2)),
+        ("content", "content-c1", "edit", "Better beans", None, False, jane, "clearer", datetime(2026, 1, 6, 9, 1)),
+        ("content", "content-c2", "reject", None, None, False, jane, None, datetime(2026, 1, 6, 9, 2)),
     ]
 
 
@@ -131,6 +131,7 @@ def test_a_decision_counts_once(shop: Shop) -> None:
         ({"decision": "edit", "edits": "minutes"}, "wrong_type"),
         ({"decision": "edit", "edits": 7}, "wrong_type"),
         ({"decision": "edit", "edits": {"body": "x" * 20_001}}, "too_long"),
+        ({"decision": "edit", "text": "Beans", "override": True}, "missing_reason"),
         ({"reviewer": None}, "missing_reviewer"),
         ({"reviewer": ["jane"]}, "wrong_type"),
         ({"decided_at": None}, "missing_decided_at"),

@@ -64,6 +64,7 @@ def test_a_row_becomes_a_subject_with_its_facts_in_the_order_declared(shop: Shop
         "original": "Green beans 1",
         "facts": '{"brand":"store brand","size":""}',
         "holdout_point": point(holdout_salt("content"), "p1"),
+        "withdrawn": False,
         "landed_order": 1,
         "language": None,
     }

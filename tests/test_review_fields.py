@@ -9,10 +9,19 @@ from typing import Annotated, Any
 import polars as pl
 import pytest
 from pydantic import BaseModel
+from typer.testing import CliRunner, Result
 
+from orchestration.cli import app
 from orchestration.commands.exporting import export
 from orchestration.commands.lineage import trace
-from orchestration.commands.reviewing import EditRefusedError, NotWaitingError, land_decision, shown, waiting
+from orchestration.commands.reviewing import (
+    EditRefusedError,
+    NotWaitingError,
+    SaidBeforeError,
+    land_decision,
+    shown,
+    waiting,
+)
 from orchestration.delivery import SharedTraffic
 from orchestration.generation import Shown, written
 from orchestration.generation.calls import Request
@@ -84,11 +93,14 @@ def test_an_edit_by_fields_goes_out_and_one_that_a_guard_blocks_never_does(cards
 
     refused_at_once(decide, long)
     assert not list((cards_loop.settings.landing / "cards").glob("reviews/*")), "nothing of it has landed"
-    path = decide(ours, "edit", text="Rivers, at last!", fields=["minutes=7", "teaser=2026"])
+    path = decide(ours[:12], "edit", text="Rivers, at last!", fields=["minutes=7", "teaser=2026"])
     landed = json.loads(path.read_text())
     assert (landed["text"], json.loads(landed["edits"])) == ("Rivers, at last!", {"minutes": 7, "teaser": "2026"})
     assert told == ["Flagged, and let out by your word. calm: It does not hold: No exclamation."]
     decide(approved, "approve")
+    assert {row["candidate_id"] for row in waiting(cards_loop.warehouse)} == {long, hostile}, "decided is gone at once"
+    with pytest.raises(SaidBeforeError, match="said before; nothing changed"):
+        decide(ours, "edit", text="Rivers, at last!", fields=["minutes=7", "teaser=2026"])
     past_the_command = {"candidate_id": hostile, "decision": "edit", "edits": {"minutes": 500}, "reviewer": "r2"}
     unknown = {"candidate_id": long, "decision": "edit", "edits": {"colour": "red"}, "reviewer": "r2"}
     at = {"decided_at": "2026-01-06T09:00:00Z"}
@@ -108,6 +120,9 @@ def test_an_edit_by_fields_goes_out_and_one_that_a_guard_blocks_never_does(cards
     (edited,) = (variant for variant in out if variant["provenance"]["candidate_id"] == ours)
     assert edited["answer"] == {"title": "Rivers, at last!", "teaser": "2026", "minutes": 7}
     assert edited["text"] == "Rivers, at last!\n2026"
+    assert (edited["provenance"]["person"], edited["provenance"]["overrode"]) == ("edited", None)
+    (as_it_was,) = (variant for variant in out if variant["provenance"]["candidate_id"] == approved)
+    assert as_it_was["provenance"]["person"] == "approved"
     with pytest.raises(NotWaitingError, match="flywheel review list"):
         decide(ours, "approve")
 
@@ -147,8 +162,59 @@ def shows_fields(cards_loop: TurningLoop, variant_id: str, candidate_id: str) ->
     (line,) = lines(export(cards_loop.warehouse, cards_loop.loop, "sft", cards_loop.home / "exports").path)
     answered = json.loads(line["messages"][-1]["content"])
     assert list(answered.items()) == [("title", "Rivers, at last!"), ("teaser", "2026"), ("minutes", 7)]
+    (origin,) = lines(cards_loop.home / "exports" / "cards-sft.provenance.jsonl")
+    assert (origin["line"], origin["candidate_id"], origin["person"]) == (1, candidate_id, "edited")
     (pair,) = lines(export(cards_loop.warehouse, cards_loop.loop, "dpo", cards_loop.home / "exports").path)
     assert json.loads(pair["non_preferred_output"][0]["content"])["minutes"] == 4
+
+
+def test_a_guard_is_overridden_by_a_reason_that_is_kept_and_shown_wherever_the_text_goes(
+    cards_loop: TurningLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the commands alone: whole identifiers, beginnings of them, one sentence for whatever cannot be done."""
+    monkeypatch.setattr("orchestration.loops.found.found_loops", lambda: {"cards": lambda _: cards_loop.loop})
+    monkeypatch.setenv("FLYWHEEL_HOME", str(cards_loop.home))
+    monkeypatch.setenv("FLYWHEEL_PSEUDONYM_KEY", "k" * 32)
+
+    def run(*arguments: str) -> Result:
+        return CliRunner().invoke(app, ["review", *arguments])
+
+    first, second, *_ = (row["candidate_id"] for row in waiting(cards_loop.warehouse))
+    listed = run("list").output
+    assert all(row["candidate_id"] in listed for row in waiting(cards_loop.warehouse)), "no identifier is cut"
+    assert "cards" in listed
+    for silly, said in (
+        (("edit", first, "--text", " "), "The text is empty"),
+        (("edit", first), "changes something"),
+        (("edit", first, "--set", "minutes=99"), "--override --reason WHY"),
+        (("edit", first, "--set", "minutes=99", "--override"), "say why with --reason"),
+        (("edit", first, "--set", "minutes=soon", "--override", "--reason", "x"), "minutes"),
+        (("approve", "nothing"), "No candidate 'nothing' waits"),
+        (("approve", ""), "empty identity"),
+    ):
+        refused = run(*silly)
+        assert (refused.exit_code, said in refused.output) == (1, True), refused.output
+    done = run("edit", first[:10], "--set", "minutes=99", "--override", "--reason", "A long read, on purpose.")
+    assert (done.exit_code, "let out by your word" in done.output) == (0, True), done.output
+    twice = run("edit", first, "--set", "minutes=99", "--override", "--reason", "A long read, on purpose.")
+    assert (twice.exit_code, "said before; nothing changed" in twice.output) == (0, True)
+    other = run("reject", first)
+    assert (other.exit_code, "flywheel withdraw" in other.output) == (1, True)
+    pending = {"candidate_id": second, "decision": "reject", "reviewer": "r", "decided_at": "2026-01-06T09:00:00Z"}
+    cards_loop.landing.write("reviews", "cards", [pending], "of-another-machine")
+    listed = run("list").output
+    assert first not in listed
+    assert second not in listed, "decided, though no turn has taken it in"
+
+    cards_loop.flywheel.produce(SECOND)
+
+    items = [json.loads(line) for line in cards_loop.outbox(SECOND).read_text().splitlines()]
+    (out,) = (variant for item in items for variant in item["variants"] if not variant["is_control"])
+    assert out["answer"]["minutes"] == 99
+    assert (out["provenance"]["person"], out["disclosure"][-19:]) == ("edited", "edited by a person.")
+    assert out["provenance"]["overrode"].startswith("short_read: ")
+    assert "overrode short_read" in str(trace(cards_loop.warehouse, first[:10]))
+    assert "A long read, on purpose." in str(trace(cards_loop.warehouse, out["variant_id"]))
 
 
 def lines(path: Path) -> list[Any]:

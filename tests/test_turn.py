@@ -155,7 +155,7 @@ def test_the_chain_behind_anything_reaches_prompt_model_and_training_turns(turne
 
 
 def test_a_late_event_changes_the_turn_it_belongs_to_and_no_release(turned: Wheel) -> None:
-    before = turned.table("releases")
+    before, decided = turned.table("releases"), turned.table("promotions")
     counted = turned.table("turn_kpis").filter(pl.col("turn").cast(pl.String) == FIRST)["exposures"].sum()
     assert turned.sandbox.land_late(turned.settings.landing, "content") or any(
         "late" in path.name for path in turned.settings.landing.glob("events/*")
@@ -166,7 +166,12 @@ def test_a_late_event_changes_the_turn_it_belongs_to_and_no_release(turned: Whee
     after = turned.table("turn_kpis").filter(pl.col("turn").cast(pl.String) == FIRST)["exposures"].sum()
     assert after >= counted
     assert turned.table("releases").equals(before)
-    assert turned.table("promotions").height == 2
+    records = turned.table("promotions")
+    assert set(decided.rows()) <= set(records.rows()), "what was decided before stands as it was"
+    late = records.filter(pl.col("because") == "late events")
+    assert late.filter(turn=pl.lit(FIRST).str.to_date())["took_effect"].to_list() in ([], [False])
+    for turn, of_turn in records.group_by("turn"):
+        assert of_turn["champion_before"].n_unique() == 1, f"{turn} was judged against the champion of its time"
 
 
 def test_a_person_decides_on_what_was_flagged_and_the_next_turn_obeys(tmp_path: Path) -> None:

@@ -338,8 +338,8 @@ def policy(warehouse: Warehouse, loop: str, version: str, role: str = "") -> Tra
     decided = found(
         warehouse,
         "select turn, promoted, reason, coalesce(because, 'learned') as because, "
-        "coalesce(took_effect, true) as took_effect, coalesce(record, 0) as record from flywheel.promotions where loop = $loop and challenger = $version "
-        "order by turn, record",
+        "coalesce(took_effect, true) as took_effect, coalesce(record, 0) as record from flywheel.promotions "
+        "where loop = $loop and challenger = $version order by turn, record",
         **named,
     )
     turns = json.loads(row["trained_on"])

@@ -229,9 +229,11 @@ def without_shares(rows: "pl.DataFrame", withdrawn: Withdrawn) -> "pl.DataFrame"
     """Rows of releases less those withdrawn, whose shares go to the originals of their subjects."""
     import polars as pl
 
-    gone = withdrawn.among(rows) & ~rows["is_control"]
+    gone = pl.col("_gone") & ~pl.col("is_control")
     freed = pl.col("share").filter(gone).sum().over("subject_id")
-    return rows.with_columns(share=pl.when("is_control").then(pl.col("share") + freed).otherwise("share")).filter(~gone)
+    marked = rows.with_columns(_gone=withdrawn.among(rows))
+    shared = marked.with_columns(share=pl.when("is_control").then(pl.col("share") + freed).otherwise("share"))
+    return shared.filter(~gone).drop("_gone")
 
 
 def newly_allowed(waiting: "pl.DataFrame", reviews: "pl.DataFrame") -> list[str]:

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     import polars as pl
 
 # One row for each subject that is alive in $turn, with its newest facts; none that was withdrawn. $starts and $ends
-# name facts that hold days, or are null; $single subjects die when they were released or decided on once, others when the
-# outcome $until was counted. `could_be_taken` is the first day on which that was possible: the arrival of the subject,
-# or the loop's first turn where files were taken in after the turns that they are for, as in a simulated or replayed
-# past.
+# name facts that hold days, or are null; $single subjects die when they were released or decided on once, others when
+# the outcome $until was counted. `could_be_taken` is the first day on which that was possible: the arrival of the
+# subject, or the loop's first turn where files were taken in after the turns that they are for, as in a simulated or
+# replayed past.
 ALIVE = """
     with landed as (
         select s.*, f.ingested_at,
