@@ -16,16 +16,19 @@ from orchestration.warehouse.duckdb_file import DuckDBWarehouse
 from orchestration.warehouse.postgres import PostgresWarehouse
 
 DECLARED_SINCE = {
-    "flywheel.landed_subjects": ("holdout_point",),
-    "flywheel.landed_reviews": ("edits",),
+    "flywheel.landed_subjects": ("holdout_point", "withdrawn"),
+    "flywheel.landed_reviews": ("edits", "override"),
     "flywheel.subjects": ("holdout_point",),
     "flywheel.briefs": ("option_id", "options", "option_parts", "context", "fields", "escalation", "sources"),
     "flywheel.candidates": ("rounds", "results"),
-    "flywheel.reviews": ("answer",),
+    "flywheel.reviews": ("answer", "overrode"),
     "flywheel.releases": ("stratum", "answer"),
+    "flywheel.exposures": ("met_in", "late"),
     "flywheel.outcomes": ("decision_id",),
     "flywheel.outcome_definitions": ("weight",),
     "flywheel.evidence": ("stratum",),
+    "flywheel.promotions": ("record", "because", "took_effect", "recorded_at"),
+    "flywheel.promotion_conditions": ("record",),
     "marts.momentum": ("difference", "difference_low", "difference_high"),
     "marts.variant_readouts": ("stratum",),
     "marts.experiment_readouts": ("stratum", "best_arm"),
@@ -33,6 +36,8 @@ DECLARED_SINCE = {
 TABLES_SINCE = (
     "flywheel.decisions",
     "flywheel.results",
+    "flywheel.deliveries",
+    "flywheel.withdrawals",
     "flywheel.landed_documents",
     "marts.decision_readouts",
     "marts.option_outcomes",

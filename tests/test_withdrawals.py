@@ -14,6 +14,7 @@ from orchestration.commands.lineage import trace
 from orchestration.delivery.briefing import Briefing, brief_rows
 from orchestration.delivery.protocol import When
 from orchestration.delivery.shared_traffic import without_shares
+from orchestration.delivery.traffic_statements import OBSERVED_SHARES
 from orchestration.delivery.withdrawn import COMES_DOWN, Withdrawn
 from orchestration.graph.assets.outbox import written_anew
 from orchestration.graph.assets.reviews import review_rows
@@ -27,6 +28,7 @@ from orchestration.tables import TABLES
 from orchestration.testing.landed_events import FIRST as TURN
 from orchestration.testing.landed_events import LOOP, Shop
 from orchestration.testing.shop import FIRST, SECOND, Wheel, catalogue
+from orchestration.warehouse.suites import read_suites
 
 ROW = {"withdrawn_by": "jane", "withdrawn_at": "2026-01-06T09:00:00Z", "reason": "It is false."}
 
@@ -91,7 +93,7 @@ def test_a_variant_comes_down_at_once_and_its_share_goes_to_the_original(wheel: 
     freed = before[subject].pop(variant)
     before[subject][original] += freed
     assert shares(wheel)[subject] == pytest.approx(before[subject])
-    assert shares(wheel) == pytest.approx(before)
+    assert {**shares(wheel), subject: None} == {**before, subject: None}, "nothing else moves"
     assert wheel.table("releases").equals(releases), "a release is a fact"
     (kept,) = wheel.table("withdrawals").to_dicts()
     assert (kept["target"], kept["target_id"], kept["reason"]) == ("variant", variant, "It is false.")
@@ -131,7 +133,10 @@ def test_what_still_comes_is_booked_as_what_was_met_and_the_next_turn_obeys(whee
 def shop(tmp_path: Path) -> Shop:
     shop = Shop(tmp_path).release(TURN, subjects=2)
     with shop.warehouse.connect() as connection:
-        connection.execute("update flywheel.releases set text = variant_id, candidate_id = 'c-' || variant_id")
+        connection.execute(
+            "update flywheel.releases set text = variant_id, candidate_id = 'c-' || variant_id, "
+            "released_at = '2026-01-05 06:00'"
+        )
         connection.execute("""
             insert into flywheel.candidates by name
             select turn, loop, candidate_id from flywheel.releases where not is_control""")
@@ -151,51 +156,77 @@ def down(shop: Shop) -> Withdrawn:
     return Withdrawn.of(shop.warehouse.read(COMES_DOWN, {"loop": "content"}))
 
 
-@pytest.mark.parametrize(
-    ("target", "target_id", "variants"),
-    [
-        ("variant", "s0-v1", {"s0-v1"}),
-        ("candidate", "c-s0-v2", {"s0-v2"}),
-        ("release", "r0", {"s0-v1", "s0-v2", "s0-v3"}),
-        ("subject", "s1", {"s1-v1", "s1-v2", "s1-v3"}),
-    ],
-)
-def test_whatever_is_named_takes_its_variants_down_and_never_an_original(
-    shop: Shop, target: str, target_id: str, variants: set[str]
-) -> None:
-    assert landed(shop, {**ROW, "target": target, "target_id": target_id}).accepted == 1
-    assert down(shop).variants == variants
+TARGETS = {
+    "variant": ("s0-v1", {"s0-v1"}),
+    "candidate": ("c-s0-v2", {"s0-v2"}),
+    "release": ("r0", {"s0-v1", "s0-v2", "s0-v3"}),
+    "subject": ("s1", {"s1-v1", "s1-v2", "s1-v3"}),
+}
+"""What may be named, and the variants that come down with it."""
+
+
+def test_whatever_is_named_takes_its_variants_down_and_never_an_original(shop: Shop) -> None:
     outbox = Outbox(shop.settings.outbox)
-    (path,) = written_anew(shop.warehouse, outbox, [LOOP])
-    assert written_anew(shop.warehouse, outbox, [LOOP]) == [], "a file that is as it should be stays"
-    items = [json.loads(line) for line in path.read_text().splitlines()]
-    assert not {each["variant_id"] for item in items for each in item["variants"]} & variants
-    assert all(sum(each["share"] for each in item["variants"]) == pytest.approx(1) for item in items)
-    assert {item["release_id"] for item in items} == {"r0", "r1"}
-    (known,) = shop.warehouse.read("select withdrawal_id from flywheel.withdrawals")["withdrawal_id"]
-    assert landed(shop, {**ROW, "undoes": known}, name="back").accepted == 1
-    assert down(shop) == Withdrawn()
+    for target, (target_id, variants) in TARGETS.items():
+        assert landed(shop, {**ROW, "target": target, "target_id": target_id}, name=target).accepted == 1
+        assert down(shop).variants == variants
+        (path,) = written_anew(shop.warehouse, outbox, [LOOP])
+        assert written_anew(shop.warehouse, outbox, [LOOP]) == [], "a file that is as it should be stays"
+        items = [json.loads(line) for line in path.read_text().splitlines()]
+        assert not {each["variant_id"] for item in items for each in item["variants"]} & variants
+        assert all(sum(each["share"] for each in item["variants"]) == pytest.approx(1) for item in items)
+        assert {item["release_id"] for item in items} == {"r0", "r1"}
+        (known,) = shop.warehouse.read(
+            "select withdrawal_id from flywheel.withdrawals where target = $kind", {"kind": target}
+        )["withdrawal_id"]
+        assert landed(shop, {**ROW, "undoes": known}, name=f"{target}-back").accepted == 1
+        assert down(shop) == Withdrawn()
 
 
-@pytest.mark.parametrize(
-    ("wrong", "reason"),
-    [
-        ({"target_id": "s9"}, "nothing_to_withdraw"),
-        ({"target": "variant", "target_id": "s0-v0"}, "nothing_to_withdraw"),
-        ({"target": "everything"}, "unknown_target"),
-        ({"target": None}, "missing_target"),
-        ({"target_id": " "}, "missing_target_id"),
-        ({"undoes": "nothing"}, "unknown_withdrawal"),
-        ({"reason": " "}, "missing_reason"),
-        ({"withdrawn_by": None}, "missing_withdrawn_by"),
-        ({"withdrawn_at": "soon"}, "bad_timestamp"),
-        ({"withdrawn_at": "2036-01-06T09:00:00Z"}, "future_timestamp"),
-    ],
-)
-def test_a_withdrawal_of_nothing_is_quarantined_by_name(shop: Shop, wrong: dict[str, Any], reason: str) -> None:
+def test_a_turn_is_not_refused_because_shares_changed_when_something_came_down(shop: Shop) -> None:
+    (gate,) = [suite for suite in read_suites(["content"]) if suite.name == "exposures"]
+    sql = gate.statistics["sample_ratio_p"].sql
+
+    def compared() -> set[str]:
+        with shop.warehouse.connect() as connection:
+            connection.execute("create schema if not exists marts")
+            connection.execute(
+                "create or replace table marts.variant_readouts as "
+                "select turn, loop, subject_id, variant_id, share, 10 as units from flywheel.releases"
+            )
+        known = {"turn": TURN, "loop": "content"}
+        observed = set(shop.warehouse.read(OBSERVED_SHARES, known)["subject_id"])
+        assert observed == set(shop.warehouse.read(sql, {"turn": TURN})["subject_id"])
+        return observed
+
+    assert compared() == {"s0", "s1"}
+    landed(shop, {**ROW, "target": "variant", "target_id": "s0-v1"})
+    assert compared() == {"s1"}
+    landed(shop, {**ROW, "target": "subject", "target_id": "s1", "withdrawn_at": "2026-01-05T05:00:00Z"}, name="before")
+    assert compared() == {"s1"}, "it was down before the release, so that shares came as released"
+
+
+WRONG: dict[str, dict[str, Any]] = {
+    "nothing_to_withdraw": {"target_id": "s9"},
+    "nothing_to_withdraw ": {"target": "variant", "target_id": "s0-v0"},
+    "unknown_target": {"target": "everything"},
+    "missing_target": {"target": None},
+    "missing_target_id": {"target_id": " "},
+    "unknown_withdrawal": {"undoes": "nothing"},
+    "missing_reason": {"reason": " "},
+    "missing_withdrawn_by": {"withdrawn_by": None},
+    "bad_timestamp": {"withdrawn_at": "soon"},
+    "future_timestamp": {"withdrawn_at": "2036-01-06T09:00:00Z"},
+}
+"""Ways in which a withdrawal cannot be obeyed, by the reason that it is quarantined for."""
+
+
+def test_a_withdrawal_of_nothing_is_quarantined_by_name(shop: Shop) -> None:
     good = {**ROW, "target": "subject", "target_id": "s0"}
-    report = landed(shop, good, good, {**good, **wrong})
-    assert (report.accepted, report.duplicates, report.reasons) == (1, 1, {reason: 1})
+    report = landed(shop, good, good, *({**good, **wrong} for wrong in WRONG.values()))
+    assert (report.accepted, report.duplicates, report.quarantined) == (1, 1, len(WRONG))
+    found = shop.warehouse.read("select line, reason from flywheel.quarantine order by line")
+    assert found["reason"].to_list() == [reason.strip() for reason in WRONG]
 
 
 def test_a_subject_is_withdrawn_by_a_column_and_comes_back_by_it(shop: Shop) -> None:
