@@ -207,7 +207,10 @@ def rollback(
     settings = Settings()
     with plain_errors():
         before, after = roll_back(open_warehouse(), Tracking(settings.root, settings.mlflow_ui), loop, reason, to)
-    typer.echo(f"{loop}-policy/{after} is in force from the next turn on, in place of {before}.")
+    if before == after:
+        typer.echo(f"{loop}-policy/{after} was in force before; nothing changed.")
+    else:
+        typer.echo(f"{loop}-policy/{after} is in force from the next turn on, in place of {before}.")
 
 
 @app.command()

@@ -74,6 +74,15 @@ def test_a_rollback_is_obeyed_by_later_turns_and_by_none_before(warehouse: DuckD
     assert rolled_back_to(warehouse, "content", TURNS[0]) is None
 
 
+def test_a_rollback_that_is_said_twice_takes_one_step(warehouse: DuckDBWarehouse) -> None:
+    registry = Registry()
+    roll_back(warehouse, registry, "content", "complaints")  # type: ignore[arg-type]
+    assert roll_back(warehouse, registry, "content", "again", "1") == ("1", "1")  # type: ignore[arg-type]
+    with pytest.raises(LookupError, match="nothing changed"):
+        roll_back(warehouse, registry, "content", "again")  # type: ignore[arg-type]
+    assert warehouse.rows(TABLES["rollbacks"]).height == 1
+
+
 def test_the_first_champion_has_none_to_go_back_to(warehouse: DuckDBWarehouse) -> None:
     assert predecessor(warehouse, "content", "1", "9999-12-31") is None
     roll_back(warehouse, Registry(), "content", "once")  # type: ignore[arg-type]

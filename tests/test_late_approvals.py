@@ -9,7 +9,9 @@ import numpy as np
 import polars as pl
 import pytest
 from pydantic import BaseModel
+from typer.testing import CliRunner, Result
 
+from orchestration.cli import app
 from orchestration.commands.lineage import trace
 from orchestration.commands.reviewing import land_decision, waiting
 from orchestration.commands.withdrawing import target_of, undo, withdraw
@@ -179,6 +181,50 @@ def test_a_late_answer_that_is_withdrawn_is_simply_gone(care: Care) -> None:
     assert not any(item["late"] for item in care.items(SECOND))
     undo(care.warehouse, care.landing, care.file, done.withdrawal_id, {"care": CARE})
     assert late_item(care) == late
+
+
+def test_something_comes_down_by_a_command_that_asks_nothing_and_says_what_it_does(
+    care: Care, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestration.loops.found.found_loops", lambda: {"care": lambda _: CARE})
+    monkeypatch.setenv("FLYWHEEL_HOME", str(care.home))
+    monkeypatch.setenv("FLYWHEEL_PSEUDONYM_KEY", "k" * 32)
+
+    def run(*arguments: str) -> Result:
+        return CliRunner().invoke(app, [*arguments])
+
+    item = next(item for item in care.items(SECOND) if item["deliver"] == "answer" and not item["late"])
+    variant, file, rows = item["variant_id"], care.outbox(SECOND).read_bytes(), care.table("withdrawals").height
+    for silly, said in (
+        (("withdraw",), "Name what is to come down"),
+        (("withdraw", variant), "give --reason"),
+        (("withdraw", variant, "--reason", " "), "give --reason"),
+        (("withdraw", "", "--reason", "x"), "empty identity"),
+        (("withdraw", "nothing-like-it", "--reason", "x"), "Nothing that could come down"),
+        (("withdraw", variant, "--reason", "x", "--loop", "nix"), "There is no loop 'nix'"),
+        (("withdraw", "--undo", "nix"), "No withdrawal is known"),
+        (("withdraw", "--undo", "x", "--dry-run"), "--dry-run goes with"),
+    ):
+        refused = run(*silly)
+        assert (refused.exit_code, said in refused.output, refused.output.count("\n")) == (1, True, 1), refused.output
+    shown = run("withdraw", variant[:10], "--dry-run")
+    assert f"Would withdraw variant {variant} of care" in shown.output
+    assert (care.outbox(SECOND).read_bytes(), care.table("withdrawals").height) == (file, rows)
+    done = run("withdraw", variant[:10], "--reason", "It is false.")
+    assert (done.exit_code, "was written anew" in done.output) == (0, True), done.output
+    assert care.outbox(SECOND).read_bytes() != file
+    again = run("withdraw", variant, "--reason", "It is false.")
+    assert (again.exit_code, "was there before; nothing changed" in again.output) == (0, True)
+    assert care.table("withdrawals").height == rows + 1
+    said = " ".join(run("status").output.split())
+    assert f"variant {variant} of care (1 variant down): It is false." in said
+    withdrawal = said.partition("--undo ")[2].partition("`")[0]
+    assert any("It is false." in str(value) for value in trace(care.warehouse, variant[:10]).detail.values())
+    assert trace(care.warehouse, withdrawal[:8]).detail["reason"] == "It is false."
+    back, twice = (run("withdraw", "--undo", withdrawal[:8]) for _ in range(2))
+    assert "is taken back" in back.output
+    assert "was taken back before; nothing changed" in twice.output
+    assert care.outbox(SECOND).read_bytes() == file
 
 
 EFFECTS = {"none": 0.0, "some": 0.4}

@@ -179,7 +179,7 @@ def test_a_guard_is_overridden_by_a_reason_that_is_kept_and_shown_wherever_the_t
     def run(*arguments: str) -> Result:
         return CliRunner().invoke(app, ["review", *arguments])
 
-    first, second, *_ = (row["candidate_id"] for row in waiting(cards_loop.warehouse))
+    first, second, third, *_ = (row["candidate_id"] for row in waiting(cards_loop.warehouse))
     listed = run("list").output
     assert all(row["candidate_id"] in listed for row in waiting(cards_loop.warehouse)), "no identifier is cut"
     assert "cards" in listed
@@ -205,6 +205,9 @@ def test_a_guard_is_overridden_by_a_reason_that_is_kept_and_shown_wherever_the_t
     listed = run("list").output
     assert first not in listed
     assert second not in listed, "decided, though no turn has taken it in"
+    assert run("approve", third).exit_code == 0
+    down = CliRunner().invoke(app, ["withdraw", third[:10], "--reason", "Approved by mistake."])
+    assert "it will not go out" in down.output, down.output
 
     cards_loop.flywheel.produce(SECOND)
 

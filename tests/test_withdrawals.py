@@ -1,21 +1,21 @@
-"""A released text comes down at once and stays down: by a command, by a landed file, by a column of the subjects."""
+"""A released text comes down at once and stays down: by a landed file, by a column of the subjects, for every turn."""
 
 import json
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
-from typer.testing import CliRunner, Result
 
-from orchestration.cli import app
-from orchestration.commands.lineage import trace
+from orchestration.delivery.arms import variant_identity
 from orchestration.delivery.briefing import Briefing, brief_rows
-from orchestration.delivery.protocol import When
+from orchestration.delivery.protocol import Releasing, When
 from orchestration.delivery.shared_traffic import without_shares
 from orchestration.delivery.traffic_statements import OBSERVED_SHARES
 from orchestration.delivery.withdrawn import COMES_DOWN, Withdrawn
+from orchestration.generation.answers import identity
 from orchestration.graph.assets.outbox import written_anew
 from orchestration.graph.assets.reviews import review_rows
 from orchestration.graph.assets.subjects import alive_subjects
@@ -27,106 +27,10 @@ from orchestration.loops.content import declare as content
 from orchestration.tables import TABLES
 from orchestration.testing.landed_events import FIRST as TURN
 from orchestration.testing.landed_events import LOOP, Shop
-from orchestration.testing.shop import FIRST, SECOND, Wheel, catalogue
+from orchestration.testing.shop import FIRST, SECOND, catalogue
 from orchestration.warehouse.suites import read_suites
 
 ROW = {"withdrawn_by": "jane", "withdrawn_at": "2026-01-06T09:00:00Z", "reason": "It is false."}
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Wheel:
-    """A turn of three products is out."""
-    wheel = Wheel(tmp_path_factory.mktemp("withdrawals"), products=3, exposures=600)
-    wheel.produce(FIRST)
-    return wheel
-
-
-@pytest.fixture
-def command(wheel: Wheel, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setenv("FLYWHEEL_HOME", str(wheel.home))
-    monkeypatch.setenv("FLYWHEEL_PSEUDONYM_KEY", "k" * 32)
-
-    def run(*arguments: str) -> Result:
-        return CliRunner().invoke(app, [*arguments])
-
-    return run
-
-
-def shares(wheel: Wheel, turn: str = FIRST) -> dict[str, dict[str, float]]:
-    return {
-        item["subject_id"]: {each["variant_id"]: each["share"] for each in item["variants"]}
-        for item in wheel.released_items(turn)
-    }
-
-
-def a_variant(wheel: Wheel) -> tuple[str, str, str]:
-    """A subject of which two variants compete with the original: the subject, one of them, the original."""
-    item = max(wheel.released_items(FIRST), key=lambda item: len(item["variants"]))
-    variant = next(each for each in item["variants"] if not each["is_control"])
-    original = next(each for each in item["variants"] if each["is_control"])
-    return item["subject_id"], variant["variant_id"], original["variant_id"]
-
-
-def test_a_variant_comes_down_at_once_and_its_share_goes_to_the_original(wheel: Wheel, command: Any) -> None:
-    subject, variant, original = a_variant(wheel)
-    file, before, releases = wheel.outbox(FIRST).read_bytes(), shares(wheel), wheel.table("releases")
-    for silly, said in (
-        (("withdraw",), "Name what is to come down"),
-        (("withdraw", variant), "give --reason"),
-        (("withdraw", variant, "--reason", " "), "give --reason"),
-        (("withdraw", "", "--reason", "x"), "empty identity"),
-        (("withdraw", "nothing-like-it", "--reason", "x"), "Nothing that could come down"),
-        (("withdraw", original, "--reason", "x"), "is an original"),
-        (("withdraw", variant, "--reason", "x", "--loop", "nix"), "There is no loop 'nix'"),
-        (("withdraw", "--undo", "nix"), "No withdrawal is known"),
-        (("withdraw", "--undo", "x", "--dry-run"), "--dry-run goes with"),
-    ):
-        refused = command(*silly)
-        assert (refused.exit_code, said in refused.output) == (1, True), refused.output
-        assert refused.output.count("\n") == 1
-    shown = command("withdraw", variant[:10], "--dry-run")
-    assert f"Would withdraw variant {variant} of content" in shown.output
-    assert (wheel.outbox(FIRST).read_bytes(), wheel.table("withdrawals").height) == (file, 0)
-
-    done = command("withdraw", variant[:10], "--reason", "It is false.")
-    assert (done.exit_code, "was written anew" in done.output) == (0, True), done.output
-    freed = before[subject].pop(variant)
-    before[subject][original] += freed
-    assert shares(wheel)[subject] == pytest.approx(before[subject])
-    assert {**shares(wheel), subject: None} == {**before, subject: None}, "nothing else moves"
-    assert wheel.table("releases").equals(releases), "a release is a fact"
-    (kept,) = wheel.table("withdrawals").to_dicts()
-    assert (kept["target"], kept["target_id"], kept["reason"]) == ("variant", variant, "It is false.")
-
-    again = command("withdraw", variant, "--reason", "It is false.")
-    assert (again.exit_code, "was there before; nothing changed" in again.output) == (0, True)
-    assert wheel.table("withdrawals").height == 1
-    assert f"variant {variant} of content (1 variant down): It is false." in " ".join(command("status").output.split())
-    assert any(name.startswith("withdrawn ") for name in trace(wheel.warehouse, variant[:10]).detail)
-    assert trace(wheel.warehouse, kept["withdrawal_id"][:8]).detail["reason"] == "It is false."
-
-    back, twice = (command("withdraw", "--undo", kept["withdrawal_id"][:8]) for _ in range(2))
-    assert "is taken back" in back.output
-    assert "was taken back before; nothing changed" in twice.output
-    assert wheel.outbox(FIRST).read_bytes() == file
-    assert wheel.table("withdrawals").height == 2
-
-
-def test_what_still_comes_is_booked_as_what_was_met_and_the_next_turn_obeys(wheel: Wheel, command: Any) -> None:
-    subject, variant, _ = a_variant(wheel)
-    candidates = dict(wheel.table("releases").select("variant_id", "candidate_id").iter_rows())
-    wheel.play(FIRST)
-    command("withdraw", candidates[variant], "--reason", "It is false.")
-    whole = next(each for each in shares(wheel) if each != subject)
-    command("withdraw", whole, "--reason", "No longer sold.")
-    assert len(shares(wheel)[whole]) == 1
-    wheel.flywheel.ingest()
-    assert wheel.table("events").filter(variant_id=variant).height > 0, "exposures that still come are taken in"
-    assert wheel.table("quarantine").is_empty()
-    wheel.produce(SECOND)
-    assert variant not in shares(wheel, SECOND)[subject]
-    assert whole not in shares(wheel, SECOND)
-    assert not wheel.table("subjects").filter(subject_id=whole, turn=date.fromisoformat(SECOND)).height
 
 
 @pytest.fixture
@@ -291,6 +195,68 @@ def test_a_withdrawn_text_is_no_example_for_anybody() -> None:
 
     assert {"v0", "v1"} <= shown(Withdrawn())
     assert not shown(Withdrawn(variants=frozenset({"v0"}), subjects=frozenset({rows[1]["subject_id"]}))) & {"v0", "v1"}
+
+
+def test_the_next_turn_releases_nothing_that_was_withdrawn_and_its_subject_keeps_its_original() -> None:
+    loop = content()
+    row = catalogue(1)[0]
+    subjects = TABLES["subjects"].frame(
+        [
+            {"turn": date.fromisoformat(SECOND), "loop": "content", "version": "1", "facts": "{}", "holdout_point": 0.5}
+            | {name: row[name] for name in ("subject_id", "format", "category", "original")}
+        ]
+    )
+    answer = '{"text":"Beans."}'
+    known = {"turn": date.fromisoformat(FIRST), "loop": "content", "subject_id": row["subject_id"], "answer": answer}
+    variant = variant_identity("content", row["subject_id"], identity(loop.answer, json.loads(answer)))
+    last = {
+        **dict.fromkeys(TABLES["releases"].columns),
+        **known,
+        "variant_id": variant,
+        "candidate_id": "c",
+        "text": "x",
+    }
+    review = {**dict.fromkeys(TABLES["reviews"].columns), **known, "candidate_id": "d", "decision": "publish"}
+    met = pl.DataFrame(
+        schema={
+            "subject_id": pl.String,
+            "variant_id": pl.String,
+            "units": pl.Float64,
+            "reward": pl.Float64,
+            "turns": pl.Int64,
+        }
+    )
+
+    def released(withdrawn: Withdrawn) -> list[tuple[bool, float]]:
+        releasing = Releasing(
+            loop=loop,
+            when=When(turn=SECOND, days=7, seed=1),
+            policy=loop.delivery.first(loop, {"description": ("r",)}),
+            policy_version="1",
+            subjects=subjects,
+            waiting=subjects.clear(),
+            briefs=TABLES["briefs"].frame([]),
+            candidates=TABLES["candidates"].frame([]),
+            reviews=TABLES["reviews"].frame([review]),
+            read={
+                "met": met,
+                "rejected": pl.DataFrame({"candidate_id": []}, schema={"candidate_id": pl.String}),
+                "last": TABLES["releases"].frame([{**last, "is_control": False, "share": 0.5}]),
+            },
+            embed=lambda texts: np.zeros((len(texts), 256)),
+            now=datetime(2026, 1, 12),
+            withdrawn=withdrawn,
+        )
+        return loop.delivery.released(releasing)["releases"].select("is_control", "share").rows()
+
+    assert len(released(Withdrawn())) == 2
+    for down in (
+        {"variants": {variant}},
+        {"candidates": {"c", "d"}, "variants": {variant}},
+        {"subjects": {row["subject_id"]}},
+    ):
+        gone = Withdrawn(**{name: frozenset(known) for name, known in down.items()})
+        assert released(gone) == [(True, 1.0)], "also not under another candidate of the same text"
 
 
 def test_a_candidate_that_was_withdrawn_while_it_waited_never_goes_out() -> None:

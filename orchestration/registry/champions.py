@@ -14,11 +14,11 @@ from orchestration.warehouse.protocol import Warehouse
 # nowhere.
 DECIDED = """
     select champion from (
-        select turn, champion_after as champion, 0 as rank, coalesce(recorded_at, decided_at) as since
+        select turn, champion_after as champion, 0 as rank, coalesce(record, 0) as record, decided_at as since
         from flywheel.promotions where loop = $loop and turn < $turn and coalesce(took_effect, true)
         union all
-        select turn, to_version, 1, rolled_back_at from flywheel.rollbacks where loop = $loop and turn < $turn
-    ) order by turn desc, rank desc, since desc limit 1
+        select turn, to_version, 1, 0, rolled_back_at from flywheel.rollbacks where loop = $loop and turn < $turn
+    ) order by turn desc, rank desc, record desc, since desc limit 1
 """
 FIRST = """
     select policy_version from flywheel.champions where loop = $loop and turn <= $turn order by turn limit 1
@@ -63,12 +63,21 @@ def roll_back(
 ) -> tuple[str, str]:
     """Put the champion before the present one in force, or version `to`; (from, to). The next turn obeys.
 
-    Raises LookupError, naming the remedy, when nothing was decided yet or there is no earlier champion.
+    Where `to` is in force already, nothing changes. Raises LookupError, naming the remedy, when nothing was decided
+    yet, when there is no earlier champion, and, without `to`, when the champion was taken back before and nothing was
+    decided since: saying it twice takes one step.
     """
     newest = warehouse.read("select max(turn) from flywheel.promotions where loop = $loop", {"loop": loop}).item()
     if newest is None:
         raise LookupError(f"No turn of {loop} has been learned, so there is nothing to roll back.")
     present = champion_in_force(warehouse, loop, date.max.isoformat())
+    if to == present:
+        return present, present
+    if to is None and rolled_back_to(warehouse, loop, str(newest)) == present:
+        raise LookupError(
+            f"{loop}-policy/{present} is in force by a rollback, and no turn was decided on since: nothing changed. "
+            "To go back further, name a version with --to."
+        )
     target = to or predecessor(warehouse, loop, present, date.max.isoformat())
     if target is None:
         raise LookupError(f"{loop}-policy/{present} is the first champion; name another version with --to.")

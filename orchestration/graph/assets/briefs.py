@@ -24,8 +24,13 @@ IN_FORCE = {
         qualify row_number() over (partition by subject_id order by turn desc, share desc, variant_id) = 1
     """,
     "decisions": """
-        select subject_id, answer from flywheel.decisions
-        where loop = $loop and turn < $turn and delivered
+        select subject_id, answer from (
+            select subject_id, answer, turn from flywheel.decisions
+            where loop = $loop and turn < $turn and delivered
+            union all
+            select subject_id, answer, turn from flywheel.deliveries
+            where loop = $loop and turn < $turn and delivered
+        ) as delivered
         qualify row_number() over (partition by subject_id order by turn desc) = 1
     """,
 }

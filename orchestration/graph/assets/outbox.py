@@ -67,13 +67,19 @@ def written(warehouse: Warehouse, outbox: Outbox, loop: Loop, turn: str) -> tupl
     """
     sql = loop.delivery.outbox_read
     rows = warehouse.read(sql, named_in(sql, {"loop": loop.name, "turn": turn}))
-    kept = loop.delivery.without(rows, withdrawn_of(warehouse, loop), loop)
-    now = datetime.now(UTC).replace(tzinfo=None)
-    anew = _unknown(warehouse, loop, turn, loop.delivery.in_their_place(rows, kept, turn, now))
-    if not anew.is_empty():
-        warehouse.append(TABLES["deliveries"], anew)
-    items = list(loop.delivery.outbox(kept, loop, turn))
-    return outbox.write(loop.name, turn, items, to_addressees=loop.subjects.key_is_personal), items
+    withdrawn = withdrawn_of(warehouse, loop)
+    while True:
+        kept = loop.delivery.without(rows, withdrawn, loop)
+        now = datetime.now(UTC).replace(tzinfo=None)
+        anew = _unknown(warehouse, loop, turn, loop.delivery.in_their_place(rows, kept, turn, now))
+        if not anew.is_empty():
+            warehouse.append(TABLES["deliveries"], anew)
+        items = list(loop.delivery.outbox(kept, loop, turn))
+        path = outbox.write(loop.name, turn, items, to_addressees=loop.subjects.key_is_personal)
+        since = withdrawn_of(warehouse, loop)
+        if since == withdrawn:
+            return path, items
+        withdrawn = since  # by a command while a turn wrote its file: whoever writes last must know
 
 
 def written_anew(warehouse: Warehouse, outbox: Outbox, loops: Sequence[Loop]) -> list[Path]:
