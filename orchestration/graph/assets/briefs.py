@@ -31,7 +31,7 @@ IN_FORCE = {
             select subject_id, answer, turn from flywheel.deliveries
             where loop = $loop and turn < $turn and delivered
         ) as delivered
-        qualify row_number() over (partition by subject_id order by turn desc) = 1
+        qualify row_number() over (partition by subject_id order by turn desc, answer) = 1
     """,
 }
 """The answer in force for each subject, by the table that a way of delivery keeps: what a price moves from."""
