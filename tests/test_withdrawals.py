@@ -170,7 +170,7 @@ def test_a_withdrawn_text_is_no_example_for_anybody() -> None:
     facts = [json.dumps({name: row[name] for name in loop.subjects.facts}) for row in rows]
     subjects = pl.DataFrame(
         [
-            {"turn": date(2026, 1, 12), "facts": fact, "holdout_point": 0.9, "version": "1", **row}
+            {"turn": date(2026, 1, 12), "facts": fact, "holdout_point": 0.9, "version": "1", "language": None, **row}
             for row, fact in zip(rows, facts, strict=True)
         ]
     )
@@ -202,7 +202,14 @@ def test_the_next_turn_releases_nothing_that_was_withdrawn_and_its_subject_keeps
     row = catalogue(1)[0]
     subjects = TABLES["subjects"].frame(
         [
-            {"turn": date.fromisoformat(SECOND), "loop": "content", "version": "1", "facts": "{}", "holdout_point": 0.5}
+            {
+                "turn": date.fromisoformat(SECOND),
+                "loop": "content",
+                "version": "1",
+                "facts": "{}",
+                "holdout_point": 0.5,
+                "language": None,
+            }
             | {name: row[name] for name in ("subject_id", "format", "category", "original")}
         ]
     )
