@@ -88,6 +88,8 @@ _ALL = (
         "quarantined": ("BIGINT", "Rows refused, each with its reason."),
         "ingested_at": ("TIMESTAMP", "When, in UTC."),
         "run_id": ("VARCHAR", "Dagster run that ingested the file."),
+        "changed_ns": ("BIGINT", "When the file came to lie there: a later time says that it came again."),
+        "declared": ("VARCHAR", "Columns that were declared then; under others a file that comes again is read anew."),
     }),
     Table("quarantine", "one row per refused row of a landed file", ("kind", "loop", "file_hash", "line"), {
         "file_hash": _FILE,
@@ -96,6 +98,12 @@ _ALL = (
         "line": ("BIGINT", "Number of the line in its text file, or of the row in Parquet, from 1."),
         "reason": ("VARCHAR", "Why, as a short code."),
         "detail": ("VARCHAR", "What was expected; never an identifier of a person."),
+        "event_turn": ("DATE", "Turn of the event; of one whose time says none, that of most rows of its file, or else "
+                       "the newest turn released."),
+        "event_loop": ("VARCHAR", "Loop of the event, or the one that its name is most like; null where none is."),
+        "event_type": ("VARCHAR", "Type of the event, or the declared one that it is most like; null where none is."),
+        "event_key": ("VARCHAR", "Hash of the event_id, to see the same event come in good order."),
+        "mended_by": ("VARCHAR", "SHA-256 of the file that brought the same event in good order; null until then."),
     }),
     Table("landed_subjects", "one row per loop, subject and version of its facts", ("loop", "subject_id", "version"), {
         "loop": _LOOP,

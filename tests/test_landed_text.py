@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestration.landing import landed_text
-from orchestration.landing.landed_text import first_line, slabs
+from orchestration.landing.landed_text import first_lines, slabs
 from orchestration.landing.rules.rows import END_OF_MEDIUM, SUBSTITUTE
 
 
@@ -56,7 +56,7 @@ def test_a_mark_at_the_start_is_no_part_of_the_text(path: Path) -> None:
     path.write_bytes(b"\xef\xbb\xbfa,b\r\n1,2\r\n")
 
     assert lines(path) == [(1, "a,b\r\n"), (2, "1,2\r\n")]
-    assert first_line(path) == "a,b\r\n"
+    assert first_lines(path, 1) == ["a,b\r\n"]
 
 
 def test_a_line_too_long_is_marked_and_takes_no_memory(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,7 +49,7 @@ def test_every_reason_has_a_sentence_without_a_value(reason: str) -> None:
 
 def test_the_detail_names_the_column_and_not_its_value(tmp_path: Path) -> None:
     shop = Shop(tmp_path).release(FIRST)
-    (shop.events_folder / "events.ndjson").write_bytes(as_ndjson([event(1), event(2, unit_id=40_817)]))
+    (shop.events_folder / "events.ndjson").write_bytes(as_ndjson([event(1), event(2, unit_id=[40_817])]))
     ingest(shop)
 
     rows = shop.warehouse.read("select line, reason, detail, kind, loop from flywheel.quarantine").rows()
@@ -110,7 +110,7 @@ def test_broken_lines_of_csv_are_quarantined_too(tmp_path: Path) -> None:
 
     fields = "wrong_number_of_fields"
     expected = [None, fields, fields, "empty_line", "broken_quotes", "broken_quotes", fields, "negative_value"]
-    expected += ["not_a_number", "not_a_number", "bad_timestamp", "missing_unit_id", "missing_unit_id", None]
+    expected += ["not_a_number", "not_a_number", "ambiguous_date", "missing_unit_id", "missing_unit_id", None]
     expected += ["bad_encoding"]
     assert quarantined(shop) == {number: reason for number, reason in enumerate(expected, 2) if reason}
     assert stored(shop, "event_id")["event_id"].to_list() == sorted([good["event_id"], 'a, "b"'])

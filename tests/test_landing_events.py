@@ -173,7 +173,7 @@ def test_of_an_event_that_repeats_in_its_file_the_first_counts(shop: Shop) -> No
 
     (report,) = ingest(shop)
 
-    assert (report.accepted, report.duplicates) == (2, 2)
+    assert (report.accepted, report.duplicates, report.reasons) == (2, 1, {"event_id_reused": 1})
     assert stored(shop, "propensity")["propensity"].to_list() == [0.1, 0.25]
 
 

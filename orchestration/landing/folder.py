@@ -9,7 +9,8 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -27,18 +28,21 @@ from orchestration.landing.intake import (
     SubjectIntake,
     WithdrawalIntake,
 )
-from orchestration.landing.landed_rows import FileRefusedError, Progress, arrive, is_damaged, schema_problem
+from orchestration.landing.landed_rows import FileRefusedError, Progress, Sample, arrive, is_damaged, sample
 from orchestration.landing.manifest import FileKind, FileReport, Identity, RefusedFilesError
 from orchestration.landing.pseudonyms import Pseudonyms
-from orchestration.landing.rules import subjects
+from orchestration.landing.rules import documents, events, refusals, reviews, subjects
 from orchestration.landing.rules.events import Window
+from orchestration.landing.strays import strays
 from orchestration.loops.declaration import Loop
 from orchestration.settings import Settings
+from orchestration.tables import TABLES
 from orchestration.turns import LENGTHS
 from orchestration.warehouse.protocol import Warehouse
 
 __all__ = ["FileReport", "Landing", "RefusedFilesError", "landing_resource"]
 
+COLUMNS = {"events": events.COLUMNS, "reviews": reviews.COLUMNS, "documents": documents.COLUMNS}
 _ONE_AT_A_TIME = threading.Lock()
 
 
@@ -66,13 +70,15 @@ class Landing:
         self._hashes: dict[Identity, str] = {}
 
     def pending(self, kind: FileKind, loop: str | None = None) -> list[Path]:
-        """Files whose content is not in the manifest, oldest first. Read are only those whose name, size and time
-        are not there either."""
+        """Files whose content is not in the manifest, or has come again after rows of it were refused, oldest first.
+
+        Read are only those whose name, size and time are not there either.
+        """
         unknown = self._unknown(kind, loop)
         if not unknown:
             return []
         contents = manifest.known_contents(self.warehouse.read, kind, loop)
-        return [path for path in unknown if self._hash_of(path) not in contents]
+        return [path for path in unknown if self._may_bring(path, contents.get(self._hash_of(path)))]
 
     def ingest_events(self, *, loops: Mapping[str, Loop], run_id: str, progress: Progress) -> list[FileReport]:
         """Take in every pending file of events.
@@ -85,7 +91,8 @@ class Landing:
 
     def ingest_subjects(self, loop: Loop, *, run_id: str, progress: Progress) -> list[FileReport]:
         """Take in every pending file of the loop's subjects; raises as `ingest_events`."""
-        return self._ingest(SubjectIntake(loop, self._pseudonyms, self._addressees), run_id, progress)
+        intake = SubjectIntake(loop, self._formats(loop), self._pseudonyms, self._addressees)
+        return self._ingest(intake, run_id, progress)
 
     def ingest_reviews(self, loop: Loop, *, run_id: str, progress: Progress) -> list[FileReport]:
         """Take in every pending file of decisions on the loop's candidates; raises as `ingest_events`."""
@@ -108,11 +115,19 @@ class Landing:
         folder = self.folder / "documents"
         return sorted(each.name for each in folder.iterdir() if each.is_dir()) if folder.is_dir() else []
 
-    def schema_problems(self, loop: Loop) -> list[str]:
-        """What files of the loop's subjects would be refused for, by their headers and first rows."""
-        columns = subjects.columns(loop.subjects)
-        found = [(self._name(path), schema_problem(path, columns)) for path in self._files("subjects", loop.name)]
-        return [f"{name} {problem}" for name, problem in found if problem]
+    def samples(self, kind: FileKind, owner: Loop | str | None = None) -> Iterator[tuple[str, str, Sample]]:
+        """Each waiting file of a loop or a corpus, with why it would be refused as a whole ('' where it would not be),
+        and the sample that was read of it."""
+        columns = subjects.columns(owner.subjects) if isinstance(owner, Loop) and kind == "subjects" else COLUMNS[kind]
+        for path in self.pending(kind, owner.name if isinstance(owner, Loop) else owner):
+            try:
+                yield self._name(path), "", sample(path, columns, breaks_in_fields=kind != "events")
+            except FileRefusedError as refusal:
+                yield self._name(path), str(refusal), Sample(0, {})
+
+    def strays(self, loops: Collection[str]) -> dict[str, str]:
+        """Files that nobody looks for, each with where it probably belongs."""
+        return strays(self.folder, loops)
 
     def write(self, kind: FileKind, loop: str | None, rows: Sequence[Mapping[str, Any]], name: str) -> Path:
         """Land `rows` as the NDJSON file `name`, which shows only once it is complete.
@@ -138,6 +153,10 @@ class Landing:
             os.fsync(file.fileno())
         return partial.replace(target)
 
+    def _formats(self, loop: Loop) -> tuple[str, ...]:
+        recipes = loop.generation.recipes.for_languages(self._settings.languages)
+        return tuple(sorted({recipe.format for recipe in recipes}))
+
     def _ingest(self, intake: Intake, run_id: str, progress: Progress) -> list[FileReport]:
         reports: list[FileReport] = []
         refused: dict[str, str] = {}
@@ -159,16 +178,19 @@ class Landing:
         import duckdb
 
         identity, file_hash = self._identity(path), self._hash_of(path)
+        changed_ns, declared = path.stat().st_ctime_ns, ", ".join(sorted(column.name for column in intake.columns))
+        kind, loop = intake.kind, intake.loop
         try:
             # Another process waits for the warehouse's file, another thread of this one for the lock.
             with _ONE_AT_A_TIME, self.warehouse.intake() as session:
-                if file_hash in manifest.known_contents(session.read, intake.kind, intake.loop):
-                    return FileReport(
-                        identity.name, file_hash, intake.kind, intake.loop, 0, 0, 0, 0, {}, {}, already_ingested=True
-                    )
+                known = manifest.known_contents(session.read, kind, loop).get(file_hash)
+                if known is not None and not known.comes_again(changed_ns, declared):
+                    return FileReport(identity.name, file_hash, kind, loop, 0, 0, 0, 0, {}, {}, already_ingested=True)
                 connection = session.connection
                 connection.execute("set preserve_insertion_order = false")  # rows carry their line
-                now = self._now()
+                for table, columns, where, parameters in refusals.needed(kind, loop, file_hash):
+                    session.bring(TABLES[table], columns, where, parameters)
+                now, before = self._now(), (0, 0)
                 with arrive(
                     connection,
                     path,
@@ -176,13 +198,19 @@ class Landing:
                     progress=progress,
                     breaks_in_fields=intake.breaks_in_fields,
                 ) as arrival:
+                    if known is not None:
+                        if not known.other_columns(declared):
+                            arrival = replace(
+                                arrival, read=manifest.only_quarantined(connection, file_hash, kind, loop)
+                            )
+                        before = manifest.taken_out(connection, file_hash, kind, loop)
                     stored = intake.take(session, arrival, file_hash, now, progress)
-                reasons = manifest.quarantine(connection, file_hash, intake.kind, intake.loop)
+                reasons = manifest.quarantine(connection, file_hash, kind, loop, described=stored.described)
                 report = FileReport(
                     name=identity.name,
                     file_hash=file_hash,
-                    kind=intake.kind,
-                    loop=intake.loop,
+                    kind=kind,
+                    loop=loop,
                     read=arrival.read,
                     accepted=stored.accepted,
                     duplicates=stored.duplicates,
@@ -190,8 +218,18 @@ class Landing:
                     reasons=reasons,
                     turns=stored.turns,
                     ignored=tuple(sorted(set(arrival.found) - {column.name for column in intake.columns})),
+                    came_again=known is not None,
                 )
-                manifest.enter(connection, report, identity, now, run_id)
+                manifest.enter(
+                    connection,
+                    report,
+                    identity,
+                    now,
+                    run_id,
+                    changed_ns=changed_ns,
+                    declared=declared,
+                    before=before,
+                )
                 if self._identity(path) != identity:
                     raise FileRefusedError("changed while it was read. Write under a name that ends in .partial first.")
         except duckdb.Error as error:
@@ -208,6 +246,10 @@ class Landing:
         known = manifest.known_files(self.warehouse.read, kind)
         unknown = [(identity.modified_ns, identity.name, path) for identity, path in files if identity not in known]
         return [path for *_, path in sorted(unknown)]
+
+    @staticmethod
+    def _may_bring(path: Path, known: manifest.Known | None) -> bool:
+        return known is None or known.comes_again(path.stat().st_ctime_ns)
 
     def _files(self, kind: FileKind, loop: str | None) -> list[Path]:
         folder = self._folder(kind, loop)

@@ -6,14 +6,14 @@ Not here: the statements (ingestion), reading the file (landing.landed_rows), th
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from orchestration.landing.addressees import Addressees
 from orchestration.landing.landed_rows import Arrival, FileRefusedError, Progress
 from orchestration.landing.manifest import FileKind
 from orchestration.landing.pseudonyms import Pseudonyms
-from orchestration.landing.rules import Slice, Statement, documents, events, reviews, subjects, withdrawals
+from orchestration.landing.rules import Slice, Statement, documents, events, refusals, repeats, reviews, subjects, withdrawals
 from orchestration.landing.rules.columns import Column
 from orchestration.loops.declaration import Loop
 from orchestration.tables import TABLES
@@ -28,11 +28,13 @@ MAX_SKEW = timedelta(minutes=5)
 
 @dataclass(frozen=True)
 class Stored:
-    """Rows stored, and rows left out because they were known; those stored also by turn, where they have one."""
+    """Rows stored, and rows left out because they were known; those stored also by turn, where they have one.
+    `described` says that the table `about` tells more of the refused rows."""
 
     accepted: int
     duplicates: int
     turns: dict[str, int] = field(default_factory=dict)
+    described: bool = False
 
 
 class Intake(Protocol):
@@ -92,23 +94,36 @@ class EventIntake:
             )
         self._name_subjects(connection)
         turns = [turn for (turn,) in connection.execute(events.touched_turns(self.window)).fetchall()]
+        touched, turn = events.dates_in(turns), self.window.turn
         _run(connection, events.declared(self.loops, self.window))
         _bring(session, events.needed(turns, self.window, self.loops))
-        _run(connection, [events.released(turns, self.window, self.loops), *events.refused(self.window)])
-        any_refused = _number(connection, "select count(*) from refused") > 0
-        _run(connection, events.repeated(self.window, turns, any_refused))
-        duplicates = _number(connection, "select count(*) from repeated")
-        progress(f"{arrival.read:,} events decided on")
-
         pseudonym, key = self.pseudonyms.sql("unit_id"), self.pseudonyms.parameters
         _run(connection, [events.units(pseudonym, key)])
         progress(f"{_number(connection, 'select count(*) from units'):,} units pseudonymised")
+        any_nobody = _number(connection, "select count(*) from units where is_nobody") > 0
+        _run(connection, [events.released(turns, self.window, self.loops), *events.refused(self.window, any_nobody)])
+        any_refused = _number(connection, "select count(*) from refused") > 0
+        _run(connection, repeats.met_again(turn, touched, any_refused))
+        any_again = _number(connection, "select count(*) from met_again") > 0
+        _run(connection, repeats.told_apart(turn) if any_again else [repeats.NONE_REPEATED])
+        duplicates = _number(connection, "select count(*) from repeated")
+        any_refused = any_refused or duplicates < _number(connection, "select count(*) from met_again")
+        progress(f"{arrival.read:,} events decided on")
+
         any_left_out = any_refused or duplicates > 0
         accepted = _run(connection, [events.stored(self.window, any_left_out, file_hash, now)])
         progress(f"{accepted:,} events written")
-        return Stored(
-            accepted, duplicates, dict(connection.execute(*events.stored_by_turn(turns, file_hash)).fetchall())
-        )
+        if any_refused:
+            _run(connection, refusals.about(self._usual_turn(session)))
+        if _number(connection, f"select count(*) from flywheel.quarantine where {refusals.OPEN}"):
+            _run(connection, refusals.mended(file_hash))
+        by_turn = connection.execute(*events.stored_by_turn(turns, file_hash)).fetchall()
+        return Stored(accepted, duplicates, dict(by_turn), described=any_refused)
+
+    def _usual_turn(self, session: IntakeSession) -> date | None:
+        """The turn of rows whose own time says none."""
+        usual = session.connection.execute(refusals.usual_turn(self.window.turn)).fetchone()
+        return usual[0] if usual else session.read(refusals.NEWEST_TURN).item()
 
     def _name_subjects(self, connection: "duckdb.DuckDBPyConnection") -> None:
         """Put pseudonyms in the place of subjects that are known by theirs, before anything is joined or stored."""
@@ -126,9 +141,10 @@ class EventIntake:
 
 @dataclass(frozen=True)
 class SubjectIntake:
-    """Subjects of one loop."""
+    """Subjects of one loop. `formats` are those that its recipes write; without any, each is taken in."""
 
     declared: Loop
+    formats: tuple[str, ...]
     pseudonyms: Pseudonyms
     addressees: Addressees
     kind: FileKind = "subjects"
@@ -153,7 +169,7 @@ class SubjectIntake:
         connection = session.connection
         pseudonym, key = self.pseudonyms.sql, self.pseudonyms.parameters
         _bring(session, [*subjects.needed(self.loop), withdrawals.needed_of_subjects(self.loop)])
-        _run(connection, subjects.decided(self.loop, self.declared.subjects, pseudonym, key))
+        _run(connection, subjects.decided(self.loop, self.declared.subjects, self.formats, pseudonym, key))
         if self.declared.subjects.key_is_personal:
             # Before the rows are kept: whoever is generated for can be answered, and taking in again changes nothing.
             self.addressees.remember(connection.execute(subjects.addressees(self.declared.subjects)).fetchall())

@@ -1,41 +1,52 @@
 """A landed file as the temporary relation `arrived`: one typed row per row of the file.
 
-Here: opening NDJSON, CSV and Parquet, and refusing a file whose schema has changed.
-Not here: what becomes of the rows (landing.intake) and the files as such (landing.folder).
+Here: opening NDJSON, CSV and Parquet, refusing a file whose schema has changed, and looking at a sample of one.
+Not here: bytes (landing.landed_bytes), what becomes of rows (landing.intake) and files as such (landing.folder).
 
 A text file is turned into Parquet slab by slab, in a hidden folder beside it, and read from there: rows of any number
 then take little memory, and every later step reads only the columns it needs.
 """
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestration.landing.landed_text import first_line, slabs
+from orchestration.landing.landed_bytes import FileRefusedError, as_text
+from orchestration.landing.landed_text import first_lines, slabs
 from orchestration.landing.rules import rows
 from orchestration.landing.rules.columns import Column, literal, quoted
 
 if TYPE_CHECKING:
     import duckdb
+    import polars as pl
+
+__all__ = ["Arrival", "FileRefusedError", "Progress", "Sample", "arrive", "is_damaged", "read_whole", "sample"]
 
 Progress = Callable[[str], object]
-SUFFIXES = (".ndjson", ".csv", ".parquet")
 _SAMPLE = 2_000
-
-
-class FileRefusedError(ValueError):
-    """A landed file cannot be taken in as a whole; the message says why and what to do."""
+_SAMPLE_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
 class Arrival:
-    """What stands in `arrived`: `read` rows, from a file with the columns `found`."""
+    """What stands in `arrived`: `read` rows, from a file with the columns `found`. `before` rows are counted in front
+    of the first one: the header of CSV."""
 
     read: int
     found: tuple[str, ...]
+    before: int = 0
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The first rows of a file: how many were looked at, and how many of them cannot be read, by problem."""
+
+    rows: int
+    problems: Mapping[str, int]
 
 
 @contextmanager
@@ -58,36 +69,65 @@ def arrive(
         shutil.rmtree(left)
     scratch.mkdir()
     try:
-        match path.suffix:
-            case ".parquet":
-                found = _parquet(connection, path, columns)
-            case ".csv":
-                found = _csv(connection, path, scratch, columns, progress, breaks_in_fields)
-            case ".ndjson":
-                found = _ndjson(connection, path, scratch, columns, progress)
-            case _:
-                raise FileRefusedError(_OTHER)
-        yield Arrival(_count(connection, "arrived"), tuple(found))
+        yield _arrived(connection, path, scratch, columns, progress, breaks_in_fields)
     finally:
         shutil.rmtree(scratch)
 
 
-def schema_problem(path: Path, columns: Sequence[Column]) -> str | None:
-    """What `arrive` would refuse the file for, from its header or, for NDJSON, its first rows; None when nothing."""
-    try:
-        match path.suffix:
-            case ".parquet":
-                with _in_memory() as connection:
-                    types = _types(connection, path)
-                return rows.changed_schema(columns, list(types), types)
-            case ".csv":
-                return rows.changed_schema(columns, rows.header_of(first_line(path)))
-            case ".ndjson":
-                found = _keys(path)
-                return rows.changed_schema(columns, found) if found else None
-    except FileRefusedError as refusal:
-        return str(refusal)
-    return _OTHER
+def read_whole(path: Path, columns: Sequence[Column]) -> "tuple[pl.DataFrame, Arrival]":
+    """All rows of a file of modest size, wherever it lies: `_line` from 1, `_problem` and the columns.
+
+    Raises as `arrive`.
+    """
+    with tempfile.TemporaryDirectory() as scratch, _in_memory() as connection:
+        arrival = _arrived(connection, path, Path(scratch), columns, lambda _: None, breaks_in_fields=True)
+        return connection.execute("from arrived order by _line").pl(), arrival
+
+
+def sample(path: Path, columns: Sequence[Column], *, breaks_in_fields: bool = False) -> Sample:
+    """What becomes of reading the first rows of a file; it is left as it is. Raises as `arrive`."""
+    with tempfile.TemporaryDirectory() as scratch, _in_memory() as connection:
+        landed = as_text(path, Path(scratch), _SAMPLE_BYTES)
+        start = landed.path
+        if landed.form != "parquet":
+            start = Path(scratch) / f"start.{landed.form}"
+            with landed.path.open("rb") as whole:
+                lines = whole.readlines(_SAMPLE_BYTES)[: _SAMPLE + 2]
+            if landed.path.stat().st_size >= _SAMPLE_BYTES and not lines[-1].endswith(b"\n"):
+                lines.pop()  # it may have been cut off
+            start.write_bytes(b"".join(lines))
+        _arrived(connection, start, Path(scratch), columns, lambda _: None, breaks_in_fields)
+        found = connection.execute(
+            f"select _problem, count(*) from (from arrived limit {_SAMPLE}) group by all order by 2 desc, 1"
+        ).fetchall()
+    return Sample(sum(count for _, count in found), {problem: count for problem, count in found if problem})
+
+
+def _arrived(
+    connection: "duckdb.DuckDBPyConnection",
+    path: Path,
+    scratch: Path,
+    columns: Sequence[Column],
+    progress: Progress,
+    breaks_in_fields: bool,
+) -> Arrival:
+    def told(line: str) -> None:
+        progress(f"{path.name}: {line}")
+
+    landed = as_text(path, scratch)
+    if landed.told:
+        told(landed.told)
+    before = 0
+    match landed.form:
+        case "parquet":
+            found = _parquet(connection, landed.path, columns)
+        case "csv":
+            header = rows.header_of(first_lines(landed.path), columns)
+            _csv(connection, landed.path, scratch, columns, header, told, breaks_in_fields)
+            found, before = list(header.names), header.line
+        case "ndjson":
+            found = _ndjson(connection, landed.path, scratch, columns, told)
+    return Arrival(_count(connection, "arrived"), tuple(found), before)
 
 
 def is_damaged(path: Path) -> bool:
@@ -114,22 +154,21 @@ def _csv(
     path: Path,
     scratch: Path,
     columns: Sequence[Column],
+    header: rows.Header,
     progress: Progress,
     breaks_in_fields: bool,
-) -> list[str]:
-    header = rows.header_of(first_line(path))
-    _refuse(rows.changed_schema(columns, header))
+) -> None:
+    _refuse(rows.changed_schema(columns, header.names))
     if not breaks_in_fields:
         _through_parquet(connection, path, scratch, columns, rows.of_csv(columns, header), progress)
-        return header
+        return
     connection.execute("create temp table texts (line bigint, text varchar)")
     for slab in slabs(path):
         connection.register("lines", slab)
         connection.execute("insert into texts from lines")
         connection.unregister("lines")
-    connection.execute(f"create temp table records as {rows.csv_records(len(header), 'texts')}")
+    connection.execute(f"create temp table records as {rows.csv_records(header, 'texts')}")
     connection.execute(f"create temp table arrived as {rows.of_csv(columns, header, 'records')}")
-    return header
 
 
 def _ndjson(
@@ -169,7 +208,7 @@ def _through_parquet(
             reader.unregister("lines")
             parts.append(part)
             read += slab.num_rows
-            progress(f"{path.name}: {read:,} lines read")
+            progress(f"{read:,} lines read")
     if parts:
         connection.execute(f"create temp view arrived as from read_parquet([{', '.join(parts)}])")
     else:
@@ -217,6 +256,3 @@ def _count(connection: "duckdb.DuckDBPyConnection", table: str) -> int:
 def _refuse(problem: str | None) -> None:
     if problem:
         raise FileRefusedError(problem)
-
-
-_OTHER = f"is none of {', '.join(SUFFIXES)}. Convert it, or take it out of the folder."

@@ -43,10 +43,11 @@ def slabs(path: Path, *, chunk: int = CHUNK, chunks: int = CHUNKS_PER_SLAB) -> I
         yield pa.Table.from_batches(batches)
 
 
-def first_line(path: Path) -> str:
-    """The first line of the file, such as the header of CSV."""
+def first_lines(path: Path, lines: int = 2) -> list[str]:
+    """The first lines of the file, such as the header of CSV."""
     with path.open("rb") as file:
-        return file.readline(LONGEST_LINE).removeprefix(_BOM).decode("utf-8", "replace")
+        read = [file.readline(LONGEST_LINE) for _ in range(lines)]
+    return [line.removeprefix(_BOM).decode("utf-8", "replace") for line in read]
 
 
 def _bodies(path: Path, chunk: int) -> Iterator[bytes]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from orchestration.landing.rules.problems import explained
+from orchestration.landing.rules.problems import explained, told
 
 if TYPE_CHECKING:
     import duckdb
@@ -25,7 +25,8 @@ class FileReport:
 
     `reasons` counts quarantined rows by reason code, `turns` accepted rows by turn; `ignored` names columns that
     nobody asked for; `loop` is the corpus where documents landed. A file whose content was `already_ingested`, under
-    whatever name, changed nothing.
+    whatever name, changed nothing. One that `came_again` was read for the rows that were refused before, or under other
+    columns than then.
     """
 
     name: str
@@ -40,14 +41,17 @@ class FileReport:
     turns: dict[str, int]
     ignored: tuple[str, ...] = ()
     already_ingested: bool = False
+    came_again: bool = False
 
     def __str__(self) -> str:
         if self.already_ingested:
             return f"{self.name} was ingested before: nothing changed"
         ignored = f"; ignored columns: {', '.join(self.ignored)}" if self.ignored else ""
+        read = "rows of what came again" if self.came_again else "rows"
+        why = f" ({told(self.reasons)})" if self.reasons else ""
         return (
-            f"{self.name}: {self.read:,} rows read, {self.accepted:,} accepted, {self.duplicates:,} duplicates, "
-            f"{self.quarantined:,} quarantined{ignored}"
+            f"{self.name}: {self.read:,} {read} read, {self.accepted:,} accepted, {self.duplicates:,} duplicates, "
+            f"{self.quarantined:,} quarantined{why}{ignored}"
         )
 
 
@@ -84,31 +88,88 @@ def known_files(read: Read, kind: FileKind) -> set[Identity]:
     return {Identity(*row) for row in rows.iter_rows()}
 
 
-def known_contents(read: Read, kind: FileKind, loop: str | None) -> set[str]:
-    """SHA-256 of every file in the manifest. The same content may land once for each loop."""
+@dataclass(frozen=True)
+class Known:
+    """What the manifest says of a content: how many of its rows are in quarantine, when its file came to lie there, and
+    the columns that were declared then, where it says so."""
+
+    quarantined: int
+    changed_ns: int
+    declared: str | None
+
+    def comes_again(self, changed_ns: int, declared: str | None = None) -> bool:
+        """Whether a file of the content has come since, and there is something to gain from reading it."""
+        return changed_ns > self.changed_ns and (self.quarantined > 0 or self.other_columns(declared))
+
+    def other_columns(self, declared: str | None) -> bool:
+        """Whether other columns are declared now than then."""
+        return None not in (declared, self.declared) and declared != self.declared
+
+
+def known_contents(read: Read, kind: FileKind, loop: str | None) -> dict[str, Known]:
+    """Every content in the manifest by its SHA-256. The same content may land once for each loop."""
     rows = read(
-        "select file_hash from flywheel.landed_files where kind = $kind and loop is not distinct from $loop::varchar",
+        "select file_hash, quarantined, coalesce(changed_ns, modified_ns) as changed_ns, declared "
+        "from flywheel.landed_files where kind = $kind and loop is not distinct from $loop::varchar",
         {"kind": kind, "loop": loop},
     )
-    return set(rows["file_hash"])
+    return {file_hash: Known(*row) for file_hash, *row in rows.iter_rows()}
+
+
+def only_quarantined(connection: "duckdb.DuckDBPyConnection", file_hash: str, kind: FileKind, loop: str | None) -> int:
+    """Leave in `arrived` what was refused of the file before; how many rows that are."""
+    connection.execute(
+        """
+        create temp table refused_before as select line as _line from flywheel.quarantine
+        where kind = $kind and loop is not distinct from $loop::varchar and file_hash = $file_hash""",
+        {"kind": kind, "loop": loop, "file_hash": file_hash},
+    )
+    is_view = _counted(connection, "select count(*) from duckdb_views() where temporary and view_name = 'arrived'")
+    connection.execute(f"alter {'view' if is_view else 'table'} arrived rename to arrived_before")
+    connection.execute("create temp view arrived as from arrived_before semi join refused_before using (_line)")
+    return _counted(connection, "select count(*) from arrived")
+
+
+def taken_out(
+    connection: "duckdb.DuckDBPyConnection", file_hash: str, kind: FileKind, loop: str | None
+) -> tuple[int, int]:
+    """Take the file out of quarantine and manifest, to be entered anew: its rows accepted, and its duplicates."""
+    same = "kind = $kind and loop is not distinct from $loop::varchar and file_hash = $file_hash"
+    parameters = {"kind": kind, "loop": loop, "file_hash": file_hash}
+    row = connection.execute(
+        f"select accepted, duplicates from flywheel.landed_files where {same}", parameters
+    ).fetchone()
+    for table in ("quarantine", "landed_files"):
+        connection.execute(f"delete from flywheel.{table} where {same}", parameters)
+    return row or (0, 0)
 
 
 def quarantine(
-    connection: "duckdb.DuckDBPyConnection", file_hash: str, kind: FileKind, loop: str | None
+    connection: "duckdb.DuckDBPyConnection",
+    file_hash: str,
+    kind: FileKind,
+    loop: str | None,
+    *,
+    described: bool = False,
 ) -> dict[str, int]:
-    """Put the rows of `refused` (_line, problem) into quarantine; how many there are of each reason."""
+    """Put the rows of `refused` (_line, problem) into quarantine; how many there are of each reason.
+
+    `described` says that the table `about` tells turn, loop, type and key of the events among them.
+    """
+    described_as = ", event_turn, event_loop, event_type, event_key" if described else ""
+    about = "left join about using (_line)" if described else ""
     counted = connection.execute("select problem, count(*) from refused group by problem order by problem").fetchall()
     reasons: dict[str, int] = {}
     for problem, count in counted:
         reason, _ = explained(problem)
         reasons[reason] = reasons.get(reason, 0) + count
     connection.execute(
-        """
-        insert into flywheel.quarantine (file_hash, kind, loop, line, reason, detail)
-        select $file_hash, $kind, $loop, _line, reason, detail from refused join (
+        f"""
+        insert into flywheel.quarantine (file_hash, kind, loop, line, reason, detail{described_as})
+        select $file_hash, $kind, $loop, _line, reason, detail{described_as} from refused join (
             select unnest($problems::varchar[]) as problem, unnest($reasons::varchar[]) as reason,
                 unnest($details::varchar[]) as detail
-        ) using (problem)""",
+        ) using (problem) {about}""",
         {
             "file_hash": file_hash,
             "kind": kind,
@@ -122,21 +183,33 @@ def quarantine(
 
 
 def enter(
-    connection: "duckdb.DuckDBPyConnection", report: FileReport, identity: Identity, now: datetime, run_id: str
+    connection: "duckdb.DuckDBPyConnection",
+    report: FileReport,
+    identity: Identity,
+    now: datetime,
+    run_id: str,
+    *,
+    changed_ns: int,
+    declared: str,
+    before: tuple[int, int] = (0, 0),
 ) -> None:
-    """Enter a file into the manifest. Raises RowsUnaccountedError unless every row is accounted for."""
+    """Enter a file into the manifest. Raises RowsUnaccountedError unless every row is accounted for.
+
+    `before` are rows accepted and duplicates of an earlier coming, which count as well.
+    """
     if report.accepted + report.duplicates + report.quarantined != report.read:
         raise RowsUnaccountedError(
             f"{report.name}: read {report.read:,} rows, but accepted {report.accepted:,}, found {report.duplicates:,} "
             f"duplicates and quarantined {report.quarantined:,}. Nothing of it was stored; please report this."
         )
+    accepted, duplicates = before[0] + report.accepted, before[1] + report.duplicates
     connection.execute(
         """
         insert into flywheel.landed_files (
             file_hash, kind, loop, name, bytes, modified_ns, rows_read, accepted, duplicates, quarantined,
-            ingested_at, run_id)
+            ingested_at, run_id, changed_ns, declared)
         values ($file_hash, $kind, $loop, $name, $bytes, $modified_ns, $read, $accepted, $duplicates, $quarantined,
-            $now, $run_id)""",
+            $now, $run_id, $changed_ns, $declared)""",
         {
             "file_hash": report.file_hash,
             "kind": report.kind,
@@ -144,11 +217,18 @@ def enter(
             "name": identity.name,
             "bytes": identity.bytes,
             "modified_ns": identity.modified_ns,
-            "read": report.read,
-            "accepted": report.accepted,
-            "duplicates": report.duplicates,
+            "read": accepted + duplicates + report.quarantined,
+            "accepted": accepted,
+            "duplicates": duplicates,
             "quarantined": report.quarantined,
             "now": now,
             "run_id": run_id,
+            "changed_ns": changed_ns,
+            "declared": declared,
         },
     )
+
+
+def _counted(connection: "duckdb.DuckDBPyConnection", sql: str) -> int:
+    row = connection.execute(sql).fetchone()
+    return int(row[0]) if row else 0

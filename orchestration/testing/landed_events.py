@@ -168,15 +168,31 @@ BROKEN: Mapping[str, tuple[Callable[[Event], bytes], ...]] = {
     ),
     "empty_line": (lambda _: b"", lambda _: b"   ", lambda _: b"\r"),
     **{
-        f"missing_{name}": (_without(name), _changed(**{name: None}), _changed(**{name: ""}), _changed(**{name: "  "}))
+        f"missing_{name}": (
+            _without(name),
+            _changed(**{name: None}),
+            _changed(**{name: ""}),
+            _changed(**{name: "  "}),
+            _changed(**{name: "\u00a0\t\u200b"}),
+        )
         for name in ("event_id", "event_type", "loop", "subject_id", "unit_id")
     },
-    "missing_occurred_at": (_without("occurred_at"), _changed(occurred_at=None)),
+    "junk_unit": tuple(
+        _changed(unit_id=value)
+        for value in ("undefined", " NULL ", "'NaN'", "[object Object]", "(not set)", "Anonymous", "0", "{{user_id}}")
+    ),
+    "absurd_amount": (_changed(value=1e30), _changed(value="1e300")),
+    "missing_occurred_at": (
+        _without("occurred_at"),
+        _changed(occurred_at=None),
+        _changed(occurred_at=""),
+    ),
+    "ambiguous_date": tuple(_changed(occurred_at=value) for value in ("05/01/2026 10:00", "5.1.2026", "31-12-25")),
     "unknown_event_type": (_changed(event_type="impression"), _changed(event_type="Exposure")),
     "unknown_loop": (_changed(loop="contents"),),
     "bad_timestamp": tuple(
         _changed(occurred_at=value)
-        for value in ("yesterday", "2026-02-30T10:00:00Z", "2026-01-06", "infinity", "epoch", "", 1767693600, True)
+        for value in ("yesterday", "2026-02-30T10:00:00Z", "2026-01-06", "infinity", "epoch", 17676936, True)
     ),
     "future_timestamp": (_changed(occurred_at="2026-01-26T12:06:00Z"), _changed(occurred_at="9999-01-01T00:00:00Z")),
     "before_first_turn": (
@@ -202,18 +218,23 @@ BROKEN: Mapping[str, tuple[Callable[[Event], bytes], ...]] = {
     ),
     "negative_value": (_changed(value=-0.01), _changed(value=-7)),
     "not_a_number": (
-        *(_changed(value=value) for value in ("12.50", "abc", True, [1], {"amount": 1}, float("nan"), float("inf"))),
+        *(
+            _changed(value=value)
+            for value in ("12,50", "abc", "inf", True, [1], {"amount": 1}, float("nan"), float("inf"))
+        ),
         _text(lambda line: re.sub(rb'"value": [^,]+', b'"value": 1e999', line)),
     ),
-    "bad_propensity": tuple(_changed(propensity=value) for value in (0, -0.1, 1.01, "0.25", False)),
+    "bad_propensity": tuple(
+        _changed(propensity=value) for value in (0, -0.1, 1.01, 1e-300, "1.25", "a quarter", False)
+    ),
     "wrong_type": (
-        _changed(event_id=17),
-        _changed(unit_id=17),
+        _changed(event_id=17.5),
+        _changed(unit_id=True),
         _changed(unit_id=["visitor-1"]),
         _changed(subject_id={"id": "s1"}),
-        _changed(segment=3),
-        _changed(simulated="yes"),
-        _changed(simulated=1),
+        _changed(segment={}),
+        _changed(simulated="perhaps"),
+        _changed(simulated=2),
     ),
     "too_long": (_changed(event_id="e" * 201), _changed(unit_id="u" * 100_000), _changed(segment="g" * 201)),
 }

@@ -5,6 +5,7 @@ Not here: reading files (rows), cutting documents into passages and finding them
 """
 
 from orchestration.landing.rules import Slice, Statement, versions
+from orchestration.landing.rules.blanks import is_blank
 from orchestration.landing.rules.columns import Column
 from orchestration.landing.rules.problems import LONGEST_DOCUMENT, LONGEST_ID, LONGEST_TITLE
 
@@ -33,9 +34,7 @@ def needed(corpus: str) -> list[Slice]:
 
 def decided(corpus: str) -> list[Statement]:
     """Temporary tables: `listed` (every row as it would be stored), then `refused` and `repeated`."""
-    empty = " ".join(
-        f"when coalesce(trim({name}), '') = '' then 'missing:{name}'" for name in ("document_id", "title", "text")
-    )
+    empty = " ".join(f"when {is_blank(name)} then 'missing:{name}'" for name in ("document_id", "title", "text"))
     long = " ".join(f"when length({name}) > {most} then 'too_long:{name}'" for name, most in _MOST.items())
     return [
         (

@@ -11,7 +11,8 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from orchestration.assignment import POINT_DIGITS, holdout_salt
-from orchestration.landing.rules import Slice, Statement
+from orchestration.landing.rules import Slice, Statement, repeats
+from orchestration.landing.rules.blanks import is_blank, is_nobody
 from orchestration.landing.rules.columns import Column
 from orchestration.landing.rules.problems import LONGEST_ID
 from orchestration.loops.declaration import Loop
@@ -33,6 +34,9 @@ COLUMNS = (
 EXPOSURES_WITHOUT_ANY_VARIANT = f"""
     select count(*) filter (event_type = '{EXPOSURE}') * (count(variant_id) = 0)::bigint from arrived"""
 NEEDED = ("event_id", "event_type", "loop", "subject_id", "unit_id", "occurred_at")
+LARGEST_AMOUNT = 1e12
+"""More than any purchase: as many of them as a table can hold still have a sum."""
+LEAST_PROPENSITY = 1e-9
 MEASURED = ("event_id", "subject_id", "variant_id", "unit_id", "segment")
 
 
@@ -124,7 +128,7 @@ def needed(turns: Sequence[date], window: Window, loops: Mapping[str, Loop]) -> 
             )
             for table in ("releases", "decisions", "deliveries")
         ),
-        ("events", ("turn", "event_id"), f"turn in {_in(turns)}", {}),
+        ("events", repeats.COMPARED, f"turn in {dates_in(turns)}", {}),
     ]
 
 
@@ -163,10 +167,14 @@ def released(turns: Sequence[date], window: Window, loops: Mapping[str, Loop]) -
     )
 
 
-def refused(window: Window) -> list[Statement]:
-    """`refused`: the rows of `arrived` that are not stored, each with the first problem found."""
-    empty = " ".join(f"when {_is_empty(f'a.{name}')} then 'missing:{name}'" for name in NEEDED if name != "occurred_at")
+def refused(window: Window, any_nobody: bool) -> list[Statement]:
+    """`refused`: the rows of `arrived` that are not stored, each with the first problem found.
+
+    `any_nobody` says whether a unit of `units` is nobody.
+    """
+    empty = " ".join(f"when {is_blank(f'a.{name}')} then 'missing:{name}'" for name in NEEDED if name != "occurred_at")
     long = " ".join(f"when length(a.{name}) > {LONGEST_ID} then 'too_long:{name}'" for name in MEASURED)
+    nobody = "left join units as u on u.is_nobody and u.loop = a.loop and u.unit_id = a.unit_id" if any_nobody else ""
     return [
         (
             f"""
@@ -178,16 +186,19 @@ def refused(window: Window) -> list[Statement]:
                     {long}
                     when l.loop is null then 'unknown_loop'
                     when s.loop is null then 'unknown_event_type'
+                    {"when u.is_nobody then 'junk_unit'" if any_nobody else ""}
                     when occurred_at < date '{window.first_turn}' then 'before_first_turn'
                     when a.turn is null then 'future_timestamp:occurred_at'
-                    when a.event_type = '{EXPOSURE}' and {_is_empty("a.variant_id")} then 'missing_variant'
+                    when a.event_type = '{EXPOSURE}' and {is_blank("a.variant_id")} then 'missing_variant'
                     when value < 0 then 'negative_value'
-                    when not (propensity > 0 and propensity <= 1) then 'bad_propensity'
+                    when value > {LARGEST_AMOUNT:.0f} then 'absurd_amount'
+                    when not (propensity >= {LEAST_PROPENSITY} and propensity <= 1) then 'bad_propensity'
                     when k.in_force is null or (a.event_type = '{EXPOSURE}' and not k.in_force) then 'unknown_variant'
                 end) as problem
                 from (select *, {window.turn} as turn from arrived) as a
                 left join loops as l on l.loop = a.loop
                 left join signals as s on s.loop = a.loop and s.event_type = a.event_type
+                {nobody}
                 left join known as k
                     on k.turn = a.turn and k.loop = a.loop and k.subject_id = a.subject_id
                     and k.variant_id = coalesce(a.variant_id, '')
@@ -211,41 +222,14 @@ def refused(window: Window) -> list[Statement]:
     ]
 
 
-def repeated(window: Window, turns: Sequence[date], any_refused: bool) -> list[Statement]:
-    """`repeated`: the rows of `arrived` whose event is known, from this file (the first one counts) or from before.
-
-    Hashes find the few rows that may repeat another, and only those are compared: that two events share a hash does
-    no harm. Only the turns that the file touches are looked at.
-    """
-    but_refused = "anti join (select _line from refused) using (_line)" if any_refused else ""
-    prints = f"select hash(event_id) as print from arrived {but_refused}"
-    taken = f"""
-        select _line, turn, event_id, hash(event_id) as print
-        from (select _line, event_id, {window.turn} as turn from arrived) {but_refused}"""
-    stored = f"select turn, event_id from flywheel.events where turn in {_in(turns)}"
-    return [
-        (f"create temp table twice as select print from ({prints}) group by print having count(*) > 1", {}),
-        (
-            f"""
-            create temp table repeated as
-            select _line from (
-                select _line, row_number() over (partition by turn, event_id order by _line) as place
-                from ({taken}) semi join twice using (print)
-            ) where place > 1
-            union
-            select _line from ({taken}) as a semi join ({stored}) as s
-                on a.turn = s.turn and a.event_id = s.event_id""",
-            {},
-        ),
-    ]
-
-
 def units(pseudonym: str, parameters: Mapping[str, Any]) -> Statement:
-    """`units`: every unit that arrived, once a loop, with its pseudonym and whether it is held out."""
+    """`units`: every unit that arrived, once a loop, with its pseudonym, whether it is held out, and whether it names
+    nobody."""
     return (
         f"""
         create temp table units as
-        select loop, unit_id, {pseudonym} as pseudonym, sha256(salt || unit_id) < below as in_holdout
+        select loop, unit_id, {pseudonym} as pseudonym, sha256(salt || unit_id) < below as in_holdout,
+            {is_nobody("unit_id")} as is_nobody
         from (select distinct loop, unit_id from arrived where unit_id is not null) join loops using (loop)""",
         dict(parameters),
     )
@@ -272,8 +256,8 @@ def stored(window: Window, any_left_out: bool, file_hash: str, now: datetime) ->
 def stored_by_turn(turns: Sequence[date], file_hash: str) -> Statement:
     """How many events of the file each turn holds."""
     return (
-        f"select turn::varchar, count(*) from flywheel.events where turn in {_in(turns)} and file_hash = $file_hash "
-        "group by turn order by turn",
+        f"select turn::varchar, count(*) from flywheel.events where turn in {dates_in(turns)} "
+        "and file_hash = $file_hash group by turn order by turn",
         {"file_hash": file_hash},
     )
 
@@ -287,14 +271,10 @@ def held_out_below(share: float) -> str:
     return format(edge, f"0{POINT_DIGITS}x") if edge < 16**POINT_DIGITS else "g"
 
 
-def _is_empty(name: str) -> str:
-    # Nothing that starts with a visible character is empty: so the dear trim is seldom needed.
-    return f"({name} is null or case when {name} < '!' then trim({name}) = '' else false end)"
-
-
 def _dates(turns: Sequence[date]) -> str:
     return "[" + ", ".join(f"date '{turn}'" for turn in turns) + "]::date[]"
 
 
-def _in(turns: Sequence[date]) -> str:
+def dates_in(turns: Sequence[date]) -> str:
+    """`turns` as what follows `in`."""
     return "(" + ", ".join(f"date '{turn}'" for turn in turns) + ")" if turns else "(null::date)"

@@ -7,6 +7,8 @@ A problem travels through SQL as `reason` or as `reason:column`. No sentence quo
 an identifier of a person.
 """
 
+from collections.abc import Mapping
+
 LONGEST_ID = 200
 """Most characters of an identifier or a name."""
 LONGEST_TEXT = 20_000
@@ -26,6 +28,9 @@ SENTENCES: dict[str, str] = {
     "broken_quotes": "A quotation mark is opened and not closed, or text follows a closing one.",
     "wrong_number_of_fields": "The line has more or fewer fields than the header.",
     "wrong_type": "{column} has a value of the wrong type.",
+    "ambiguous_date": "{column} does not say whether the day or the month comes first: send ISO 8601, such as "
+    "2026-01-05T09:30:00Z.",
+    "ambiguous_number": "{column} may be in thousands or in thousandths: write it without dots between thousands.",
     "not_a_number": "{column} must be a finite number.",
     "bad_timestamp": "{column} must be a date and time in ISO 8601, such as 2026-01-05T09:30:00Z.",
     "missing": "{column} is empty.",
@@ -38,7 +43,13 @@ SENTENCES: dict[str, str] = {
     "unknown_variant": "No such variant was released for this subject in the turn.",
     "variant_of_another_subject": "The variant was released, but for another subject.",
     "negative_value": "value must not be negative.",
-    "bad_propensity": "propensity must lie in (0, 1].",
+    "absurd_amount": "value is larger than any amount can be: the most is 1e12.",
+    "bad_propensity": "propensity must lie in (0, 1], and not below 1e-9.",
+    "junk_unit": "unit_id is what a program writes for nobody, such as null, undefined or anonymous: all such visitors "
+    "would count as one.",
+    "junk_key": "{column} is what a program writes where it has no value, such as null, NaN or undefined.",
+    "event_id_reused": "Another event of the turn has this event_id: give each event its own.",
+    "unknown_format": "No recipe of the loop writes such a format, in capitals or not; it has {column}.",
     "unknown_language": "{column} must be a language's ISO 639-1 code, or a value that the loop translates.",
     "unknown_candidate": "The loop has no such candidate.",
     "unknown_decision": "decision must be `approve`, `edit` or `reject`.",
@@ -46,6 +57,12 @@ SENTENCES: dict[str, str] = {
     "nothing_to_withdraw": "The loop knows nothing of that target and identity that could come down.",
     "unknown_withdrawal": "undoes names no withdrawal of the loop.",
 }
+
+
+def told(reasons: Mapping[str, int]) -> str:
+    """Counts by reason as one reads them, the most frequent first."""
+    ordered = sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))
+    return ", ".join(f"{reason} {rows:,}" for reason, rows in ordered)
 
 
 def explained(problem: str) -> tuple[str, str]:

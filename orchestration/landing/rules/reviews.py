@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from orchestration.landing.rules import Slice, Statement
+from orchestration.landing.rules.blanks import is_blank
 from orchestration.landing.rules.columns import Column
 from orchestration.landing.rules.problems import LONGEST_ID, LONGEST_TEXT
 
@@ -43,7 +44,7 @@ def decided(loop: str, latest: datetime, pseudonym: str, parameters: Mapping[str
     """
     needed = ("candidate_id", "decision", "reviewer")
     named = """contains(coalesce(edits, ''), '"')"""  # an object without any field has no quotation mark
-    empty = " ".join(f"when coalesce(trim({name}), '') = '' then 'missing:{name}'" for name in needed)
+    empty = " ".join(f"when {is_blank(name)} then 'missing:{name}'" for name in needed)
     return [
         (
             f"""

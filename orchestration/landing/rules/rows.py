@@ -7,9 +7,11 @@ Not here: how bytes become lines (landing.landed_text) and what rows must mean (
 
 import csv
 import json
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from orchestration.landing.rules.columns import TYPES, Column, literal, quoted
+from orchestration.landing.rules.columns import TYPES, Column, Reading, literal, quoted
 
 SUBSTITUTE = "\x1a"
 """What stands for bytes that are not text; never valid in JSON, and the control character made for this."""
@@ -22,7 +24,29 @@ _UNREADABLE = f"""
 # DuckDB's parser tolerates a comma before a closing bracket; strings are blanked before it is looked for in earnest.
 _TRAILING_COMMA = r",\s*[}\]]"
 _JSON_STRING = r'"(?:\\.|[^"\\])*"'
-_CSV_FIELD = r'"(?:[^"]|"")*"|[^",\n][^,\n]*|'
+_SEPARATORS = ",;\t|"
+_EXCEL_SAYS = re.compile(r"^\ufeff?\"?sep=(.)\"?\s*$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the first lines of a CSV file say: the names of its columns, what separates fields, and on which `line` the
+    names stand, from 1. Numbers of a file whose fields are not separated by commas may have decimal commas."""
+
+    names: tuple[str, ...]
+    separator: str = ","
+    line: int = 1
+
+    @property
+    def field(self) -> str:
+        """One field as a regular expression."""
+        apart = _escaped(self.separator)
+        return rf'"(?:[^"]|"")*"|[^"{apart}\n][^{apart}\n]*|'
+
+    @property
+    def record(self) -> str:
+        """Fields, each with what separates it from the next, as a regular expression."""
+        return f"(?:{self.field}){_escaped(self.separator)}"
 
 
 def none(columns: Sequence[Column]) -> str:
@@ -36,7 +60,7 @@ def of_ndjson(columns: Sequence[Column]) -> str:
     shape = literal(json.dumps({column.name: "JSON" for column in columns}))
     raw = ", ".join(f"(object.{quoted(column.name)})::varchar as r{index}" for index, column in enumerate(columns))
     bare = f"regexp_replace(text, '{_JSON_STRING}?', '', 'g')"  # the last string may be open
-    values, wrong = _both([(column, *column.from_json(f"r{index}")) for index, column in enumerate(columns)])
+    values, wrong = _both([(column, column.from_json(f"r{index}")) for index, column in enumerate(columns)])
     return f"""
     with judged as (
         select line, text, case when json_valid(text) then case
@@ -60,31 +84,35 @@ def of_ndjson(columns: Sequence[Column]) -> str:
     select line as _line, coalesce(unread, {wrong}) as _problem, {values} from fields"""
 
 
-def of_csv(columns: Sequence[Column], header: Sequence[str], lines: str = "lines") -> str:
-    """Rows of `lines`, each a record of CSV with the fields of `header`; line 1 is the header."""
+def of_csv(columns: Sequence[Column], header: Header, lines: str = "lines") -> str:
+    """Rows of `lines`, each a record of CSV with the fields of `header`, which ends on its `line`."""
+    apart = literal(header.separator)
     fields = f"""
         case when contains(text, '"') then list_transform(
-            regexp_extract_all(text || ',', '({_CSV_FIELD}),', 1),
+            regexp_extract_all(text || {apart}, '({header.field}){_escaped(header.separator)}', 1),
             lambda field: case when starts_with(field, '"') then replace(field[2:-2], '""', '"') else field end)
-        else string_split(text, ',') end"""
-    place = {name: index + 1 for index, name in enumerate(header)}
+        else string_split(text, {apart}) end"""
+    place = {name: index + 1 for index, name in enumerate(header.names)}
     raw = [
         f"fields[{place[column.name]}] as r{index}" if column.name in place else f"null::varchar as r{index}"
         for index, column in enumerate(columns)
     ]
-    values, wrong = _both([(column, *column.from_text(f"r{index}")) for index, column in enumerate(columns)])
+    comma = header.separator != ","
+    values, wrong = _both(
+        [(column, column.from_text(f"r{index}", comma=comma)) for index, column in enumerate(columns)]
+    )
     return f"""
     with judged as (
         select line, text, case {_UNREADABLE}
         when text = '' then 'empty_line'
-        when case when contains(text, '"') then not regexp_full_match(text || ',', '(?:(?:{_CSV_FIELD}),)+') end
+        when case when contains(text, '"') then not regexp_full_match(text || {apart}, '(?:{header.record})+') end
             then 'broken_quotes'
-        end as unread from (select line, rtrim(text, '\r\n') as text from {lines} where line > 1)
+        end as unread from (select line, rtrim(text, '\r\n') as text from {lines} where line > {header.line})
     ), split as (
         select line, unread, case when unread is null then {fields} end as fields from judged
     ), counted as (
         select line, coalesce(
-            unread, case when len(fields) <> {len(header)} then 'wrong_number_of_fields' end
+            unread, case when len(fields) <> {len(header.names)} then 'wrong_number_of_fields' end
         ) as unread, fields from split
     ), fields as (
         select line, unread, {", ".join(raw)} from (
@@ -94,18 +122,20 @@ def of_csv(columns: Sequence[Column], header: Sequence[str], lines: str = "lines
     select line as _line, coalesce(unread, {wrong}) as _problem, {values} from fields"""
 
 
-def csv_records(fields: int, lines: str) -> str:
+def csv_records(header: Header, lines: str) -> str:
     """The records of `lines`, quoted line breaks mended: each is known by the number of its first line.
 
-    A quotation mark opens a record that ends where the marks balance. Where what comes out is no record of `fields`
-    fields, its lines stand for themselves, so that a stray mark spoils its own line and not those that follow.
+    A quotation mark opens a record that ends where the marks balance. Where what comes out is no record of as many
+    fields as the header has, its lines stand for themselves, so that a stray mark spoils its own line and not those
+    that follow.
     """
-    whole = f"""regexp_full_match(text || ',', '(?:(?:{_CSV_FIELD}),)+')
-            and len(regexp_extract_all(text || ',', '(?:{_CSV_FIELD}),')) = {fields}"""
+    apart = literal(header.separator)
+    whole = f"""regexp_full_match(text || {apart}, '(?:{header.record})+')
+            and len(regexp_extract_all(text || {apart}, '{header.record}')) = {len(header.names)}"""
     return f"""
     with counted as (
         select line, text, length(text) - length(replace(text, '"', '')) as marks
-        from (select line, rtrim(text, '\r\n') as text from {lines} where line > 1)
+        from (select line, rtrim(text, '\r\n') as text from {lines} where line > {header.line})
     ), placed as (
         select line, text, 1 - coalesce(sum(marks) over (
             order by line rows between unbounded preceding and 1 preceding), 0) % 2 as starts from counted
@@ -127,11 +157,9 @@ def of_parquet(path: str, columns: Sequence[Column], types: Mapping[str, str]) -
     read = [
         (
             column,
-            *(
-                column.from_typed(f"file.{quoted(column.name)}", base_type(types[column.name]))
-                if column.name in types
-                else (f"null::{column.stored_as}", "false")
-            ),
+            column.from_typed(f"file.{quoted(column.name)}", base_type(types[column.name]))
+            if column.name in types
+            else Reading(f"null::{column.stored_as}", "false", "null"),
         )
         for column in columns
     ]
@@ -141,9 +169,28 @@ def of_parquet(path: str, columns: Sequence[Column], types: Mapping[str, str]) -
     from read_parquet({literal(path)}, file_row_number = true) as file"""
 
 
-def header_of(line: str) -> list[str]:
-    """Names of the columns in the first line of a CSV file."""
-    return [name.strip() for name in next(csv.reader([line.lstrip("\ufeff").rstrip("\r\n")]), [])]
+def header_of(lines: Sequence[str], columns: Sequence[Column]) -> Header:
+    """The header of a CSV file that starts with `lines`: of the separators in use, the one that finds most `columns`.
+
+    A first line of the form `sep=;`, which Excel writes, decides.
+    """
+    first, *others = lines or [""]
+    said = _EXCEL_SAYS.match(first)
+    if said:
+        return Header(_names(others[0] if others else "", said[1]), said[1], 2)
+    declared = {column.name for column in columns}
+    found = {separator: _names(first, separator) for separator in _SEPARATORS}
+    best = max(_SEPARATORS, key=lambda separator: (len(declared & set(found[separator])), len(found[separator])))
+    return Header(found[best], best)
+
+
+def _names(line: str, separator: str) -> tuple[str, ...]:
+    read = csv.reader([line.lstrip("\ufeff").rstrip("\r\n")], delimiter=separator)
+    return tuple(name.strip() for name in next(read, []))
+
+
+def _escaped(separator: str) -> str:
+    return {"\t": r"\t", "|": r"\|"}.get(separator, separator)
 
 
 def changed_schema(
@@ -175,9 +222,9 @@ def base_type(kind: str) -> str:
     return "LIST" if kind.endswith("]") else kind.partition("(")[0]
 
 
-def _both(read: Sequence[tuple[Column, str, str]]) -> tuple[str, str]:
-    values = ", ".join(f"{value} as {quoted(column.name)}" for column, value, _ in read)
-    wrong = " ".join(f"when {condition} then {literal(column.code)}" for column, _, condition in read)
+def _both(read: Sequence[tuple[Column, Reading]]) -> tuple[str, str]:
+    values = ", ".join(f"{reading.value} as {quoted(column.name)}" for column, reading in read)
+    wrong = " ".join(f"when {reading.wrong} then {reading.problem}" for _, reading in read)
     return values, f"case {wrong} end"
 
 

@@ -4,11 +4,12 @@ Here: the statements over `arrived` for one loop, from its declaration.
 Not here: reading files (rows) and which subjects a turn takes (graph.assets.subjects).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from orchestration.assignment import POINT_DIGITS, holdout_salt
 from orchestration.landing.rules import Slice, Statement, versions
+from orchestration.landing.rules.blanks import is_blank, is_no_value
 from orchestration.landing.rules.columns import Column, literal, quoted
 from orchestration.landing.rules.problems import LONGEST_ID, LONGEST_TEXT
 from orchestration.loops.declaration import Subjects
@@ -34,7 +35,11 @@ def needed(loop: str) -> list[Slice]:
 
 
 def decided(
-    loop: str, subjects: Subjects, pseudonym: Callable[[str], str], parameters: Mapping[str, Any]
+    loop: str,
+    subjects: Subjects,
+    formats: Sequence[str],
+    pseudonym: Callable[[str], str],
+    parameters: Mapping[str, Any],
 ) -> list[Statement]:
     """Temporary tables: `listed` (every row as it would be stored), then `refused` and `repeated`."""
 
@@ -45,9 +50,13 @@ def decided(
         return f"case when {column} is not null then {pseudonym(column)} end"
 
     named = [subjects.key, subjects.original, subjects.pool, *([subjects.format] if subjects.format else [])]
-    empty = " ".join(
-        f"when coalesce(trim({quoted(name)}), '') = '' then {literal(f'missing:{name}')}" for name in named
-    )
+    empty = " ".join(f"when {is_blank(quoted(name))} then {literal(f'missing:{name}')}" for name in named)
+    junk = f"when {is_no_value(quoted(subjects.key))} then {literal(f'junk_key:{subjects.key}')}"
+    unknown = ""
+    if subjects.format and formats:
+        known = ", ".join(literal(name) for name in formats)
+        unknown = f"when {quoted(subjects.format)} not in ({known}) then "
+        unknown += literal(f"unknown_format:{', '.join(formats)}")
     long = " ".join(
         f"when length({quoted(name)}) > {LONGEST_TEXT if name == subjects.original else LONGEST_ID} "
         f"then {literal(f'too_long:{name}')}"
@@ -65,7 +74,7 @@ def decided(
                 else json_array(subject_id, format, category, original, facts, language) end)::varchar
                 || case when withdrawn then '{WITHDRAWN}' else '' end), 32) as version
             from (
-                select _line, coalesce(_problem, case {empty} {long} {unspoken} end) as problem,
+                select _line, coalesce(_problem, case {empty} {long} {junk} {unknown} {unspoken} end) as problem,
                     {spoken} as language,
                     {value(subjects.key)} as subject_id, {form} as format, {value(subjects.pool)} as category,
                     {value(subjects.original)} as original, json_object({facts})::varchar as facts,
