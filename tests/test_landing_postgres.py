@@ -18,7 +18,7 @@ from orchestration.testing.postgres import PostgresServer
 from tests.test_landing_reviews import decision
 
 KEPT = ("events", "landed_subjects", "landed_reviews", "quarantine", "landed_files")
-WHEN = {"ingested_at", "run_id", "modified_ns"}
+WHEN = {"ingested_at", "run_id", "modified_ns", "changed_ns"}
 
 
 @pytest.fixture

@@ -115,7 +115,7 @@ def test_a_file_that_cannot_be_used_at_all_says_what_it_lacks(tmp_path: Path) ->
     with pytest.raises(ValueError, match="tests, upworthy"):
         read_logged_tests(path, "else")
     path.with_suffix(".parquet").write_bytes(b"PAR1 no more")
-    with pytest.raises(ValueError, match="cannot be read as parquet"):
+    with pytest.raises(ValueError, match="cannot be read as Parquet"):
         read_logged_tests(path.with_suffix(".parquet"), "tests")
 
 

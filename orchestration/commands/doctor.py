@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Literal
 
 from orchestration.landing.folder import Landing
+from orchestration.landing.manifest import FileKind
 from orchestration.landing.pseudonyms import KEY_FILE
+from orchestration.landing.rules.problems import explained
 from orchestration.loops.declaration import Loop
 from orchestration.settings import Settings
 from orchestration.warehouse.engines import open_warehouse
@@ -22,6 +24,7 @@ from orchestration.warehouse.protocol import WarehouseBusyError, WarehouseError
 TURNS = """
     select count(distinct turn) from (select turn from flywheel.releases union select turn from flywheel.decisions) as r
 """
+ROWS_REMEDY = "Those rows would be quarantined, the others taken in: mend the export, if they are meant to count."
 State = Literal["ok", "note", "fails"]
 
 
@@ -48,9 +51,12 @@ def findings(settings: Settings, loops: Sequence[Loop], landing: Landing) -> Ite
     )
     for check in checks:
         yield check()
+    yield from _strays(landing, loops)
+    yield from _waiting("events", landing, None)
     for loop in loops:
         yield _subjects(settings, loop, landing)
-        yield from _corpora(settings, loop)
+        yield from _waiting("reviews", landing, loop)
+        yield from _corpora(settings, loop, landing)
     if contained := [loop for loop in loops if loop.runs_programs]:
         yield _trials(settings, contained)
 
@@ -151,21 +157,55 @@ def _warehouse(settings: Settings) -> Finding:
 
 def _subjects(settings: Settings, loop: Loop, landing: Landing) -> Finding:
     check = f"{loop.name}: subjects"
-    problems = landing.schema_problems(loop)
-    if problems:
+    refused, doubtful = _looked_at(landing, "subjects", loop)
+    if refused:
         return Finding(
-            check, "fails", "; ".join(problems), f"The columns needed are {', '.join(loop.subjects.columns)}."
+            check, "fails", "; ".join(refused), f"The columns needed are {', '.join(loop.subjects.columns)}."
         )
+    if doubtful:
+        return Finding(check, "note", "; ".join(doubtful), ROWS_REMEDY)
     files = _files(settings.landing / loop.name / "subjects")
     if not files:
         return Finding(check, "note", "nothing has landed", f"Put a file into landing/{loop.name}/subjects/.")
     return Finding(check, "ok", f"{len(files)} files, columns as declared")
 
 
-def _corpora(settings: Settings, loop: Loop) -> Iterator[Finding]:
+def _strays(landing: Landing, loops: Sequence[Loop]) -> Iterator[Finding]:
+    """Files that no run would ever look at."""
+    stray = landing.strays([loop.name for loop in loops])
+    if stray:
+        found = "; ".join(f"{name} {why}" for name, why in stray.items())
+        yield Finding("landing folder", "fails", found, "Move each file to the folder that it is meant for.")
+
+
+def _waiting(kind: FileKind, landing: Landing, owner: Loop | str | None) -> Iterator[Finding]:
+    """What the waiting files of a kind would come to, by a sample of each; nothing where none waits."""
+    refused, doubtful = _looked_at(landing, kind, owner)
+    named = owner.name if isinstance(owner, Loop) else owner
+    check = f"{named}: {kind}" if named else kind
+    if refused:
+        yield Finding(check, "fails", "; ".join(refused), "Mend the file, or take it out of landing/.")
+    elif doubtful:
+        yield Finding(check, "note", "; ".join(doubtful), ROWS_REMEDY)
+
+
+def _looked_at(landing: Landing, kind: FileKind, owner: Loop | str | None) -> tuple[list[str], list[str]]:
+    """Waiting files that would be refused as a whole, and those that hold rows that cannot be read, each with why."""
+    refused, doubtful = [], []
+    for name, problem, sample in landing.samples(kind, owner):
+        if problem:
+            refused.append(f"{name} {problem}")
+        elif sample.problems:
+            why = ", ".join(f"{count:,} {explained(found)[0]}" for found, count in sample.problems.items())
+            doubtful.append(f"{name}: of the first {sample.rows:,} rows, some cannot be read ({why})")
+    return refused, doubtful
+
+
+def _corpora(settings: Settings, loop: Loop, landing: Landing) -> Iterator[Finding]:
     """The documents that the loop's answers rest on. Without any, a turn that has subjects stops."""
     for corpus in loop.generation.corpora:
         check, folder = f"{loop.name}: documents", settings.landing / "documents" / corpus
+        yield from _waiting("documents", landing, corpus)
         if files := _files(folder):
             yield Finding(check, "ok", f"{len(files)} files of {corpus!r}")
         else:

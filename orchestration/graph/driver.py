@@ -15,8 +15,10 @@ from typing import Any
 
 import dagster as dg
 
+from orchestration.graph.assets.landing import READABLE
 from orchestration.graph.definitions import build_definitions
 from orchestration.home import prepare_home
+from orchestration.landing.folder import RefusedFilesError
 from orchestration.loops.declaration import Loop
 from orchestration.settings import Settings
 from orchestration.turns import Turn
@@ -58,8 +60,16 @@ class Flywheel:
         return self._run("learn", turn)
 
     def ingest(self) -> dg.ExecuteInProcessResult:
-        """Take in every file that has landed."""
-        return self._run("ingest", None)
+        """Take in every file that has landed. Raises RefusedFilesError, once the others are stored, naming each file
+        that was refused as a whole, and why."""
+        result = self._run("ingest", None)
+        refused: dict[str, str] = {}
+        for check in result.get_asset_check_evaluations():
+            if check.check_name == READABLE and not check.passed:
+                refused |= check.metadata["refused"].value  # type: ignore[arg-type]
+        if refused:
+            raise RefusedFilesError(refused)
+        return result
 
     @cached_property
     def definitions(self) -> dg.Definitions:

@@ -168,7 +168,8 @@ class Landing:
                 progress(f"{self._name(path)} {refusal}")
             else:
                 reports.append(report)
-                progress(str(report))
+                for line in (str(report), *report.remedies):
+                    progress(line)
         if refused:
             raise RefusedFilesError(refused, reports)
         return reports
@@ -205,7 +206,7 @@ class Landing:
                             )
                         before = manifest.taken_out(connection, file_hash, kind, loop)
                     stored = intake.take(session, arrival, file_hash, now, progress)
-                reasons = manifest.quarantine(connection, file_hash, kind, loop, described=stored.described)
+                reasons, details = manifest.quarantine(connection, file_hash, kind, loop, described=stored.described)
                 report = FileReport(
                     name=identity.name,
                     file_hash=file_hash,
@@ -219,6 +220,7 @@ class Landing:
                     turns=stored.turns,
                     ignored=tuple(sorted(set(arrival.found) - {column.name for column in intake.columns})),
                     came_again=known is not None,
+                    details=details,
                 )
                 manifest.enter(
                     connection,

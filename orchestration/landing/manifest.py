@@ -5,7 +5,7 @@ Not here: reading files (landing.landed_rows), deciding on rows (landing.intake)
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,10 +23,10 @@ FileKind = Literal["subjects", "events", "reviews", "withdrawals", "documents"]
 class FileReport:
     """What became of one landed file: rows `read` = `accepted` + `duplicates` + `quarantined`.
 
-    `reasons` counts quarantined rows by reason code, `turns` accepted rows by turn; `ignored` names columns that
-    nobody asked for; `loop` is the corpus where documents landed. A file whose content was `already_ingested`, under
-    whatever name, changed nothing. One that `came_again` was read for the rows that were refused before, or under other
-    columns than then.
+    `reasons` counts quarantined rows by reason code, which `details` explain, `turns` accepted rows by turn; `ignored`
+    names columns that nobody asked for; `loop` is the corpus where documents landed. A file whose content was
+    `already_ingested`, under whatever name, changed nothing. One that `came_again` was read for the rows that were
+    refused before, or under other columns than then.
     """
 
     name: str
@@ -42,6 +42,13 @@ class FileReport:
     ignored: tuple[str, ...] = ()
     already_ingested: bool = False
     came_again: bool = False
+    details: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def remedies(self) -> list[str]:
+        """A line for each reason: the rows refused for it, and what was expected of them."""
+        ordered = sorted(self.reasons.items(), key=lambda pair: (-pair[1], pair[0]))
+        return [f"  {rows:,} x {reason}: {self.details.get(reason, '')}".rstrip(": ") for reason, rows in ordered]
 
     def __str__(self) -> str:
         if self.already_ingested:
@@ -58,15 +65,16 @@ class FileReport:
 class RefusedFilesError(RuntimeError):
     """Files were refused as a whole, and nothing of them stored; `reports` are those of the other files."""
 
-    def __init__(self, refused: Mapping[str, str], reports: Sequence[FileReport]) -> None:
+    def __init__(self, refused: Mapping[str, str], reports: Sequence[FileReport] | None = None) -> None:
         one = len(refused) == 1
         listed = "\n".join(f"- {name} {why}" for name, why in refused.items())
         super().__init__(
             f"{len(refused)} landed {'file was' if one else 'files were'} refused and nothing of "
-            f"{'it' if one else 'them'} stored; of the others, {len(reports)} went through.\n{listed}"
+            f"{'it' if one else 'them'} stored"
+            f"{'' if reports is None else f'; of the others, {len(reports)} went through'}.\n{listed}"
         )
         self.refused = dict(refused)
-        self.reports = list(reports)
+        self.reports = list(reports or ())
 
 
 class RowsUnaccountedError(RuntimeError):
@@ -151,8 +159,8 @@ def quarantine(
     loop: str | None,
     *,
     described: bool = False,
-) -> dict[str, int]:
-    """Put the rows of `refused` (_line, problem) into quarantine; how many there are of each reason.
+) -> tuple[dict[str, int], dict[str, str]]:
+    """Put the rows of `refused` (_line, problem) into quarantine; how many there are of each reason, and its sentence.
 
     `described` says that the table `about` tells turn, loop, type and key of the events among them.
     """
@@ -160,8 +168,9 @@ def quarantine(
     about = "left join about using (_line)" if described else ""
     counted = connection.execute("select problem, count(*) from refused group by problem order by problem").fetchall()
     reasons: dict[str, int] = {}
+    details: dict[str, str] = {}
     for problem, count in counted:
-        reason, _ = explained(problem)
+        reason, details[reason] = explained(problem)
         reasons[reason] = reasons.get(reason, 0) + count
     connection.execute(
         f"""
@@ -179,7 +188,7 @@ def quarantine(
             "details": [explained(problem)[1] for problem, _ in counted],
         },
     )
-    return reasons
+    return reasons, details
 
 
 def enter(

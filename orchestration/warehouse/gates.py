@@ -17,6 +17,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from orchestration.warehouse.protocol import Query, StatementError, Statements, Warehouse
+from orchestration.warehouse.refusals import refused_too_often
 from orchestration.warehouse.suites import Expectation, Suite
 
 if TYPE_CHECKING:
@@ -245,7 +246,8 @@ def least_chi_square_p_value(counted: "pl.DataFrame") -> float | None:
     return float(min(1.0, p_values.min() * len(p_values))) if len(p_values) else None
 
 
-STATISTICS: Mapping[str, Callable[["pl.DataFrame"], float | None]] = {
+STATISTICS: Mapping[str, Callable[["pl.DataFrame"], float | str | None]] = {
+    "refused_too_often": refused_too_often,
     "sample_ratio": sample_ratio,
     "least_chi_square_p_value": least_chi_square_p_value,
 }

@@ -89,6 +89,14 @@ EVENTS_OF_A_TURN = """
            count(*) filter (where simulated) as simulated
     from flywheel.events where turn = $turn group by all order by rows desc, event_type
 """
+REFUSED_OF_A_TURN = """
+    select reason, count(*) as rows from flywheel.quarantine
+    where kind = 'events' and event_turn = $turn and mended_by is null group by reason order by reason
+"""
+ARRIVED_LATE = """
+    select count(*) from flywheel.events
+    where turn = $turn and ingested_at > (select min(released_at) from flywheel.releases where turn > $turn)
+"""
 
 
 def fact_assets(loops: Sequence[Loop], partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
@@ -107,11 +115,17 @@ def fact_assets(loops: Sequence[Loop], partitions: dg.PartitionsDefinition) -> l
         counted = warehouse.read(EVENTS_OF_A_TURN, {"turn": context.partition_key})
         if counted.is_empty():
             context.log.warning(f"No event of turn {context.partition_key} has landed.")
+        refused = warehouse.read(REFUSED_OF_A_TURN, {"turn": context.partition_key})
         records = [dg.TableRecord({name: str(value) for name, value in row.items()}) for row in counted.to_dicts()]
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": int(counted["rows"].sum()),
                 "simulated": int(counted["simulated"].sum()),
+                "arrived after the next release": int(
+                    warehouse.read(ARRIVED_LATE, {"turn": context.partition_key}).item()
+                ),
+                "quarantined": int(refused["rows"].sum()),
+                **{f"quarantined: {reason}": rows for reason, rows in refused.iter_rows()},
                 **({"by_type": dg.MetadataValue.table(records)} if records else {}),
             }
         )

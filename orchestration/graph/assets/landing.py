@@ -5,7 +5,7 @@ own or by a column of the subjects', comes down at once: the outbox of the turn 
 Not here: how a file is read and which rows are refused (landing.folder); a turn's slice (facts, subjects, reviews).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import dagster as dg
@@ -15,6 +15,7 @@ from orchestration.graph.assets.stage import OWNER, POOL
 from orchestration.landing.folder import FileReport, Landing, RefusedFilesError
 from orchestration.landing.outbox import Outbox
 from orchestration.loops.declaration import Loop
+from orchestration.warehouse.protocol import Warehouse
 
 GROUP = "landing"
 KINDS = {"duckdb", "file"}
@@ -42,8 +43,10 @@ def landing_assets(loops: Sequence[Loop]) -> list[dg.AssetsDefinition]:
             context: dg.AssetExecutionContext,
             landing: dg.ResourceParam[Landing],
             outbox: dg.ResourceParam[Outbox],
+            warehouse: dg.ResourceParam[Warehouse],
         ) -> dg.MaterializeResult:
-            result = _ingested(context, takings(landing))
+            stray = landing.strays([loop.name for loop in loops]) if kind == "events" else {}
+            result = _ingested(context, takings(landing), stray, reasons_so_far(warehouse, kind))
             if kind in WITHDRAWING:
                 for path in written_anew(landing.warehouse, outbox, loops):
                     context.log.info(f"outbox/{path.parent.name}/{path.name} was written anew: something came down.")
@@ -85,8 +88,18 @@ def _readable(kind: str) -> dg.AssetCheckSpec:
     return dg.AssetCheckSpec(READABLE, asset=dg.AssetKey([GROUP, kind]), description=said)
 
 
-def _ingested(context: dg.AssetExecutionContext, takings: Sequence[Taking]) -> dg.MaterializeResult:
+def reasons_so_far(warehouse: Warehouse, kind: str) -> list[str]:
+    """Reasons for which rows of a kind of file were ever refused: a plot of each then goes on at zero."""
+    known = "select distinct reason from flywheel.quarantine where kind = $kind order by reason"
+    return list(warehouse.read(known, {"kind": kind})["reason"])
+
+
+def _ingested(
+    context: dg.AssetExecutionContext, takings: Sequence[Taking], stray: Mapping[str, str], known: Sequence[str]
+) -> dg.MaterializeResult:
     """What was taken in. A refused file is an error that is seen, and no reason to leave the others unread."""
+    for name, why in stray.items():
+        context.log.warning(f"{name} {why}")
     reports: list[FileReport] = []
     refused: dict[str, str] = {}
     for taking in takings:
@@ -96,7 +109,7 @@ def _ingested(context: dg.AssetExecutionContext, takings: Sequence[Taking]) -> d
             context.log.error(str(error))
             reports += error.reports
             refused |= error.refused
-    reasons: dict[str, int] = {}
+    reasons: dict[str, int] = dict.fromkeys(known, 0)
     for report in reports:
         for reason, rows in report.reasons.items():
             reasons[reason] = reasons.get(reason, 0) + rows
@@ -118,6 +131,8 @@ def _ingested(context: dg.AssetExecutionContext, takings: Sequence[Taking]) -> d
             "duplicates": sum(report.duplicates for report in reports),
             "quarantined": sum(report.quarantined for report in reports),
             "quarantined_by_reason": dg.JsonMetadataValue(reasons),
+            **{f"quarantined: {reason}": rows for reason, rows in sorted(reasons.items())},
+            **({"stray_files": dg.JsonMetadataValue(dict(stray))} if stray else {}),
             "by_file": dg.MetadataValue.table(
                 [
                     dg.TableRecord(

@@ -18,6 +18,8 @@ SUBSTITUTE = "\x1a"
 END_OF_MEDIUM = "\x19"
 """What stands for a line too long to be one."""
 
+LONGEST_NAME, MOST_NAMES = 40, 40
+"""How much a message says of the columns that a file has."""
 _UNREADABLE = f"""
         when contains(text, '{SUBSTITUTE}') then 'bad_encoding'
         when starts_with(text, '{END_OF_MEDIUM}') then 'too_long'"""
@@ -204,7 +206,7 @@ def changed_schema(
     if missing:
         column, them = ("column", "it") if len(missing) == 1 else ("columns", "them")
         return (
-            f"misses the {column} {_listed(missing)} (found: {', '.join(found) or 'none'}). "
+            f"misses the {column} {_listed(missing)} (found: {', '.join(name[:LONGEST_NAME] for name in found[:MOST_NAMES]) or 'none'}). "
             f"Add or rename {them}, and land the file again; `flywheel doctor` checks all files."
         )
     wrong = [

@@ -18,12 +18,14 @@ Format `upworthy`: the same under the names of the Upworthy Research Archive (Ma
 `clickability_test_id`), `created_at`, `headline`, `impressions`, `clicks`, `eyecatcher_id`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from orchestration.landing.landed_rows import FileRefusedError, read_whole
+from orchestration.landing.rules.columns import Column, Kind
 from orchestration.learning.proof.sample_ratio import sample_ratio_p_value
 
 if TYPE_CHECKING:
@@ -31,6 +33,17 @@ if TYPE_CHECKING:
 
 COLUMNS = ("test", "started_at", "text", "units", "rewards")
 OPTIONAL = "comparable"
+KINDS: Mapping[str, Kind] = MappingProxyType(
+    {
+        "test": "scalar",
+        "started_at": "day",
+        "text": "scalar",
+        "units": "number",
+        "rewards": "number",
+        OPTIONAL: "scalar",
+    }
+)
+MOST_UNITS = 10**9  # numpy draws without replacement from fewer
 FORMATS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "tests": {name: name for name in (*COLUMNS, OPTIONAL)},
@@ -96,42 +109,28 @@ def read_logged_tests(file: Path, form: str) -> LoggedTests:
 
 
 def _read(file: Path, form: str) -> "pl.DataFrame":
-    """The file's rows under our names, with `row` from 1; numbers that are none become null."""
+    """The file's rows under our names, with `row` from 1 and the `problem` of what cannot be read."""
     import polars as pl
 
     if form not in FORMATS:
         raise ValueError(f"{form!r} is no format of logged tests: {', '.join(sorted(FORMATS))}.")
     if not file.is_file():
         raise FileNotFoundError(f"{file} is no file: name the log of your tests with --data.")
-    readers: dict[str, Callable[[Path], pl.DataFrame]] = {
-        ".parquet": pl.read_parquet,
-        ".csv": lambda path: pl.read_csv(path, infer_schema=False),
-        ".ndjson": pl.read_ndjson,
-    }
-    if file.suffix not in readers:
-        raise ValueError(f"{file.name}: logs are read from {', '.join(readers)}.")
-    try:
-        raw = readers[file.suffix](file)
-    except pl.exceptions.PolarsError as error:
-        raise ValueError(f"{file.name} cannot be read as {file.suffix[1:]}: {str(error).splitlines()[0]}") from error
     names = FORMATS[form]
-    missing = [names[column] for column in COLUMNS if names[column] not in raw.columns]
+    try:
+        raw, arrival = read_whole(file, [Column(names[column], kind) for column, kind in KINDS.items()])
+    except FileRefusedError as refusal:
+        raise ValueError(f"{file.name} {refusal}") from refusal
+    missing = [names[column] for column in COLUMNS if names[column] not in arrival.found]
     if missing:
-        raise ValueError(f"{file.name} lacks the columns {missing}; it has {raw.columns}.")
+        raise ValueError(f"{file.name} lacks the columns {missing}; it has {list(arrival.found)}.")
     if raw.is_empty():
         raise ValueError(f"{file.name} holds no row.")
-    known = {column: name for column, name in names.items() if name in raw.columns}
-    rows = raw.select(**{column: pl.col(name) for column, name in known.items()})
-    if OPTIONAL not in rows.columns:
-        rows = rows.with_columns(pl.lit(None, pl.String).alias(OPTIONAL))
-    started = rows["started_at"]
-    if started.dtype == pl.String:
-        rows = rows.with_columns(started.str.strip_chars("Z").str.to_datetime(strict=False))
-    return rows.with_columns(
-        pl.col("test", "text", OPTIONAL).cast(pl.String),
-        pl.col("started_at").cast(pl.Datetime("us"), strict=False),
-        pl.col("units", "rewards").cast(pl.Float64, strict=False),
-    ).with_row_index("row", offset=1)
+    return raw.select(
+        (pl.col("_line") - arrival.before).alias("row"),
+        pl.col("_problem").alias("problem"),
+        **{column: pl.col(name) for column, name in names.items()},
+    )
 
 
 def _refusals(rows: "pl.DataFrame") -> list[Refusal]:
@@ -148,20 +147,28 @@ def _refusals(rows: "pl.DataFrame") -> list[Refusal]:
         .then(pl.lit("no test is named"))
         .when(pl.col("text").str.strip_chars().fill_null("") == "")
         .then(pl.lit("the text is missing"))
+        .when(pl.col("problem").str.starts_with("ambiguous_date"))
+        .then(pl.lit("when the test started may name the day or the month first: write it as 2026-01-05"))
         .when(pl.col("started_at").is_null())
         .then(pl.lit("when the test started is missing or no date"))
         .when(units.is_null() | rewards.is_null() | (units != units.floor()) | (rewards != rewards.floor()))
+        .then(pl.lit("a count is missing or no whole number"))
+        .when(units.is_infinite() | rewards.is_infinite() | units.is_nan() | rewards.is_nan())
         .then(pl.lit("a count is missing or no whole number"))
         .when((units < 0) | (rewards < 0))
         .then(pl.lit("a count is negative"))
         .when(rewards > units)
         .then(pl.lit("more responses than units that could respond"))
+        .when(units >= MOST_UNITS)
+        .then(pl.lit("more units than any test can have had"))
         .when(pl.struct(same).is_first_distinct().not_())
         .then(pl.lit("the same row stands further up"))
         .when(pl.col("started_at").n_unique().over("test") > 1)
         .then(pl.lit("the test's arms started at different times: two tests under one name"))
         .when(arms == 1)
         .then(pl.lit("the test's other arms are missing"))
+        .when(pl.col("problem").is_not_null())
+        .then(pl.concat_str(pl.lit("the row cannot be read: "), pl.col("problem")))
         .when(units.sum().over("test") == 0)
         .then(pl.lit("nobody met the test"))
         .when(copy_of != pl.col("test"))
