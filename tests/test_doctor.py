@@ -56,6 +56,47 @@ def test_a_file_with_other_columns_is_named_before_a_turn_meets_it(tmp_path: Pat
     assert "subject_id" in finding.remedy
 
 
+def test_every_folder_under_landing_is_looked_at_and_a_misspelt_one_named_with_what_was_meant(tmp_path: Path) -> None:
+    for place in (
+        "event",
+        "content/subject",
+        "contents/subjects",
+        "events/2026",
+        "documents/faq",
+        "elsewhere/far",
+        ".",
+    ):
+        folder = tmp_path / "landing" / place
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "f.csv").write_text("a,b\n1,2\n")
+    finding = found(Settings(_env_file=None, home=tmp_path))["landing folder"]
+    assert finding.state == "fails"
+    for said in (
+        "event/f.csv lies in landing/event/, which nobody looks at: landing/events/ was probably meant",
+        "content/subject/f.csv lies in landing/content/subject/, which nobody looks at: landing/content/subjects/ was",
+        "contents/subjects/f.csv lies in landing/contents/subjects/, which nobody looks at: landing/content/subjects/",
+        "events/2026/f.csv lies too deep",
+        "elsewhere/far/f.csv lies in landing/elsewhere/far/, which nobody looks at: looked at are events, ",
+        "f.csv lies in landing/ itself",
+    ):
+        assert said in finding.found
+    assert "documents/faq" not in finding.found
+
+
+def test_a_sample_of_each_waiting_file_is_read(tmp_path: Path) -> None:
+    folder = tmp_path / "landing" / "events"
+    folder.mkdir(parents=True)
+    (folder / "new.csv").write_text("a,b\n1,2\n")
+    assert "new.csv misses the columns" in found(Settings(_env_file=None, home=tmp_path))["events"].found
+    names = "event_id,event_type,loop,subject_id,variant_id,unit_id,occurred_at"
+    (folder / "new.csv").write_text(f"{names}\n1,click,content,s,,u,05/01/2026\n")
+    finding = found(Settings(_env_file=None, home=tmp_path))["events"]
+    assert (finding.state, finding.found) == (
+        "note",
+        "events/new.csv: of the first 1 rows, some cannot be read (1 ambiguous_date)",
+    )
+
+
 class Snippet(BaseModel):
     code: Annotated[str, Shown()]
 

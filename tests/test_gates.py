@@ -157,6 +157,9 @@ BROKEN = [
     ("events", "update flywheel.events set value = 'inf' where event_id = 's0-2'", "values_finite"),
     ("events", "update flywheel.events set simulated = false where event_id = 's0-2'", "one_origin"),
     ("events", "update flywheel.events set variant_id = null where event_id = 's0-2'", "exposures_name_their_variant"),
+    ("events", "update flywheel.events set value = 1e6 where event_id = 's0-2'; "
+     "update flywheel.events set value = 3 where event_id like 's0-1%'", "amounts_of_a_size"),
+    ("events", "update flywheel.releases set released_at = '2026-01-05 10:00'", "not_before_their_release"),
     ("exposures", "update flywheel.exposures set variant_id = 'odd' where exposure_id = 's0-2'",
      "variants_were_released"),
     ("exposures", "update flywheel.exposures set propensity = propensity + 1e-6 where exposure_id = 's0-2'",
@@ -197,6 +200,71 @@ def test_events_whose_identities_say_the_same_twice_are_not_taken_for_repeated(w
     ).row(0)
     assert hashed < known, "the hash has become better: this example shows nothing any more"
     assert "each_event_once" not in not_passed(warehouse, "events")
+
+
+REFUSED = """
+    insert into flywheel.quarantine (file_hash, kind, line, reason, event_turn, event_loop, event_type)
+    select 'f2', 'events', n, case when n % 5 = 0 then 'junk_unit' else 'bad_timestamp' end,
+        date '2026-01-05', {loop}, {type} from range({rows}) as t(n);
+    insert into flywheel.landed_files (file_hash, kind, name, rows_read, accepted, duplicates, quarantined, ingested_at)
+    values ('f2', 'events', 'events/clicks.csv', {rows}, 0, 0, {rows}, timestamp '2026-01-12 01:00');
+"""
+CLICKS = """
+    insert into flywheel.events
+    select e.* replace ('click' as event_type, 'c' || n as event_id) from (select * from flywheel.events limit 1) as e,
+        range({rows}) as t(n)
+"""
+
+
+@pytest.mark.parametrize(
+    ("refused", "accepted", "said"),
+    [
+        (40, 0, "content click: 40 of 40 rows refused (100%), mostly bad_timestamp, as in landing/events/clicks.csv"),
+        (40, 60, "content click: 40 of 100 rows refused (40%)"),
+        (40, 400, None),
+        (2, 1, None),  # chance
+    ],
+)
+def test_one_type_of_event_refused_blocks_though_the_others_are_fine(warehouse, refused, accepted, said):
+    """All files ever, and all types together, show one row in a hundred refused."""
+    change(warehouse, CLICKS.format(rows=accepted))
+    change(warehouse, REFUSED.format(rows=refused, loop="'content'", type="'click'"))
+    finding = findings(warehouse, "events")["few_refused_of_any_type"]
+    assert finding.expectation.blocking
+    assert finding.passed == (said is None)
+    assert (said or "nothing to judge") in finding.observed
+
+
+@pytest.mark.parametrize(
+    ("loop", "accepted", "passed"), [("null", 0, False), ("'content'", 0, False), ("null", 50, True)]
+)
+def test_rows_that_nobody_can_tell_the_type_of_block_where_no_outcome_is_left(warehouse, loop, accepted, passed):
+    change(warehouse, CLICKS.format(rows=accepted))
+    change(warehouse, REFUSED.format(rows=70, loop=loop, type="null"))
+    assert findings(warehouse, "events")["few_refused_of_any_type"].passed == passed
+
+
+@pytest.mark.parametrize(
+    "remedy",
+    [
+        "update flywheel.quarantine set mended_by = 'f3' where file_hash = 'f2'",
+        "insert into flywheel.landed_files (file_hash, kind, name, ingested_at) "
+        "values ('f3', 'events', 'events/clicks.csv', timestamp '2026-01-12 02:00')",
+        "update flywheel.quarantine set event_turn = date '2026-01-12' where file_hash = 'f2'",
+    ],
+    ids=["the same events came", "a file of the same name came", "they were of another turn"],
+)
+def test_refused_rows_block_no_longer_once_they_came_in_good_order(warehouse, remedy):
+    change(warehouse, REFUSED.format(rows=40, loop="'content'", type="'click'"))
+    assert "few_refused_of_any_type" in not_passed(warehouse, "events")
+    change(warehouse, remedy)
+    assert "few_refused_of_any_type" not in not_passed(warehouse, "events")
+
+
+def test_events_that_came_after_the_next_release_are_told_of(warehouse):
+    change(warehouse, "insert into flywheel.releases (turn, loop, subject_id, variant_id, released_at) "
+                      "values ('2026-01-12', 'content', 's0', 'v', timestamp '2026-01-06')")  # fmt: skip
+    assert not_passed(warehouse, "events") == {"few_late": "failed"}
 
 
 def test_a_holdout_that_is_treated_is_seen_at_once_and_blocks_above_one_percent(warehouse):

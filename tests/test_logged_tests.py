@@ -1,5 +1,6 @@
 """Logs of past tests: what a file must say, and every row that is refused with its reason."""
 
+import gzip
 from pathlib import Path
 
 import polars as pl
@@ -13,14 +14,16 @@ SOUND = [
     ("b", "2026-01-06", "Fresh bread", 900, 30),
     ("b", "2026-01-06", "Bread that you will miss", 905, 31),
 ]
+AMBIGUOUS = "when the test started may name the day or the month first: write it as 2026-01-05"
 COLUMNS = ("test", "started_at", "text", "units", "rewards")
 
 
 def written(folder: Path, rows: list[tuple[object, ...]], suffix: str = ".csv") -> Path:
     table = pl.DataFrame([dict(zip(COLUMNS, map(str, row), strict=True)) for row in rows])
     path = folder / f"log{suffix}"
-    if suffix == ".csv":
-        table.write_csv(path)
+    if suffix.startswith(".csv"):
+        text = table.write_csv().encode()
+        path.write_bytes(gzip.compress(text) if suffix == ".csv.gz" else text)
     elif suffix == ".ndjson":
         table.write_ndjson(path)
     else:
@@ -50,6 +53,13 @@ def test_a_log_is_read_from_any_of_three_kinds_of_file(tmp_path: Path, suffix: s
         (("c", "some day", "Eggs", 10, 1), "when the test started is missing or no date"),
         (("c", "2026-01-05", "Eggs", "many", 1), "a count is missing or no whole number"),
         (("c", "2026-01-05", "Eggs", 10.5, 1), "a count is missing or no whole number"),
+        (
+            ("c", "05/01/2026", "Eggs", 10, 1),
+            "when the test started may name the day or the month first: write it as 2026-01-05",
+        ),
+        (("c", "2026-01-05", "Eggs", "nan", 1), "a count is missing or no whole number"),
+        (("c", "2026-01-05", "Eggs", 10, "inf"), "a count is missing or no whole number"),
+        (("c", "2026-01-05", "Eggs", 1e300, 1), "more units than any test can have had"),
         (("c", "2026-01-05", "Eggs", -10, 1), "a count is negative"),
         (("c", "2026-01-05", "Eggs", 10, -1), "a count is negative"),
         (("c", "2026-01-05", "Eggs", 10, 11), "more responses than units that could respond"),
@@ -62,6 +72,19 @@ def test_a_broken_row_is_refused_with_its_number_and_its_reason(
     log = read(tmp_path, [*SOUND, row])
     assert [(refusal.row, refusal.test, refusal.reason) for refusal in log.refusals] == [(5, row[0], reason)]
     assert set(log.arms["test"]) == {"a", "b"}
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".ndjson", ".parquet", ".csv.gz"])
+def test_moments_and_counts_are_read_as_declared_and_not_as_the_rows_before(tmp_path: Path, suffix: str) -> None:
+    """Epoch seconds, Z beside an offset, and 3.0 after a hundred integers name the same test."""
+    usual = [(str(n // 2), "2026-01-05T10:00:00Z", f"text {n}", 1000 + n, 40) for n in range(100)]
+    odd = [("z", "2026-01-05T10:00:00Z", "one", 10, 3), ("z", "2026-01-05T12:00:00+02:00", "two", "11.0", "3.0")]
+    path = written(tmp_path, [*usual, *odd, ("z", "1767607200", "three", "12", 3)], suffix)
+    log = read_logged_tests(path, "tests")
+    assert log.refusals == ()
+    assert log.arms.filter(pl.col("test") == "z").select("text", "units", "rewards").rows() == [
+        ("one", 10, 3), ("two", 11, 3), ("three", 12, 3),
+    ]  # fmt: skip
 
 
 def test_a_test_with_one_broken_arm_is_left_out_whole(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def _unpacked(file: Path, target: Path, most: int | None) -> Path:
     return target
 
 
-def _copy(source: IO[bytes], target: IO[bytes], most: int | None) -> None:
+def _copy(source: IO[bytes] | gzip.GzipFile, target: IO[bytes], most: int | None) -> None:
     written = 0
     while (most is None or written < most) and (part := source.read(_PART)):
         written += target.write(part)
@@ -160,9 +160,8 @@ def _is_western(file: Path) -> bool:
 
 def _as_utf8(file: Path, encoding: str, target: Path, most: int | None) -> Path:
     """What cannot be decoded becomes SUBSTITUTE, as in a file of UTF-8."""
-    reader = codecs.getreader("cp1252" if encoding == "windows-1252" else encoding)
-    with file.open("rb") as opened, target.open("wb") as written:
-        decoded, done = reader(opened, errors="replace"), 0
+    done = 0
+    with file.open(encoding=encoding, errors="replace", newline="") as decoded, target.open("wb") as written:
         while (most is None or done < most) and (part := decoded.read(_PART)):
             done += written.write(part.replace("\ufffd", SUBSTITUTE).encode("utf-8", "replace"))
     return target

@@ -205,8 +205,9 @@ def changed_schema(
     missing = [column.name for column in columns if column.required and column.name not in found]
     if missing:
         column, them = ("column", "it") if len(missing) == 1 else ("columns", "them")
+        shown = ", ".join(name[:LONGEST_NAME] for name in found[:MOST_NAMES])
         return (
-            f"misses the {column} {_listed(missing)} (found: {', '.join(name[:LONGEST_NAME] for name in found[:MOST_NAMES]) or 'none'}). "
+            f"misses the {column} {_listed(missing)} (found: {shown or 'none'}). "
             f"Add or rename {them}, and land the file again; `flywheel doctor` checks all files."
         )
     wrong = [
