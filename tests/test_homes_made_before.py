@@ -16,6 +16,8 @@ from orchestration.warehouse.duckdb_file import DuckDBWarehouse
 from orchestration.warehouse.postgres import PostgresWarehouse
 
 DECLARED_SINCE = {
+    "flywheel.landed_files": ("changed_ns", "declared"),
+    "flywheel.quarantine": ("event_turn", "event_loop", "event_type", "event_key", "mended_by"),
     "flywheel.landed_subjects": ("holdout_point", "withdrawn"),
     "flywheel.landed_reviews": ("edits", "override"),
     "flywheel.subjects": ("holdout_point",),

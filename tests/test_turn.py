@@ -6,7 +6,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
+from orchestration.cli import app
 from orchestration.commands.lineage import leaves, trace
 from orchestration.commands.reviewing import land_decision, waiting
 from orchestration.graph.driver import TurnFailedError
@@ -224,20 +226,49 @@ def test_without_anything_landed_the_error_names_the_columns(tmp_path: Path) -> 
         wheel.flywheel.produce(FIRST)
 
 
-def test_a_refused_file_is_seen_and_stops_nothing_else(tmp_path: Path) -> None:
+def test_a_refused_file_is_named_and_stops_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wheel = Wheel(tmp_path, products=3)
     wheel.land_catalogue()
     wheel.landing.write("subjects", "content", [{"sku": "1", "name": "tea"}], "renamed-columns")
-    result = wheel.flywheel.ingest()
-    checks = {
-        check.asset_key.path[-1]: check
-        for check in result.get_asset_check_evaluations()
-        if "declared" in check.check_name
-    }
-    assert not checks["subjects"].passed
-    assert "subject_id" in str(checks["subjects"].metadata["refused"])
-    assert checks["events"].passed
+    (wheel.settings.landing / "events").mkdir()
+    (wheel.settings.landing / "events" / "new.csv").write_text("a,b\n1,2\n")
+    (wheel.settings.landing / "event").mkdir()
+    (wheel.settings.landing / "event" / "mislaid.csv").write_text("a,b\n1,2\n")
+
+    monkeypatch.setenv("FLYWHEEL_HOME", str(wheel.settings.home))
+    monkeypatch.setenv("FLYWHEEL_FIRST_TURN", FIRST)
+    said = CliRunner().invoke(app, ["ingest"])
+
+    assert said.exit_code == 1
+    assert "2 landed files were refused" in said.output
+    assert "content/subjects/renamed-columns.ndjson misses the columns" in said.output
+    assert "events/new.csv misses the columns" in said.output
+    assert "(found: a, b)" in said.output
+    assert "landing/events/ was probably meant" in said.output
     assert wheel.table("landed_subjects").height == 3
+
+
+def test_learning_stops_where_all_outcomes_of_a_type_are_refused_and_goes_on_once_they_are_mended(
+    turned: Wheel,
+) -> None:
+    item = turned.released_items(SECOND)[0]
+    clicks = [
+        {
+            "event_id": f"refused-{number}", "event_type": "click", "loop": "content", "unit_id": f"reader-{number}",
+            "subject_id": item["subject_id"], "variant_id": None, "occurred_at": "12/01/2026 10:00", "simulated": True,
+        }
+        for number in range(2_000)
+    ]  # fmt: skip
+    turned.landing.write("events", None, clicks, "clicks-of-another-clock")
+    with pytest.raises(TurnFailedError, match=r"few_refused|content click") as stopped:
+        turned.flywheel.learn(SECOND)
+    assert "content click: 2,000 of " in str(stopped.value) + str(stopped.value.refused_by)
+    assert "mostly ambiguous_date, as in landing/events/clicks-of-another-clock.ndjson" in str(stopped.value.refused_by)
+    assert any("2,000 quarantined (ambiguous_date 2,000)" in line for line in turned.told)
+
+    mended = [click | {"occurred_at": f"{SECOND}T10:00:00Z"} for click in clicks]
+    turned.landing.write("events", None, mended, "clicks-mended")
+    turned.flywheel.learn(SECOND)
 
 
 def test_variants_are_held_against_the_control_with_what_units_did_before_taken_out(turned: Wheel) -> None:

@@ -57,11 +57,12 @@ def console() -> "Console":
 def plain_errors() -> Iterator[None]:
     """Errors that name a remedy become one message and exit code 1; any other keeps its traceback."""
     from orchestration.graph.driver import TurnFailedError
+    from orchestration.landing.manifest import RefusedFilesError
     from orchestration.warehouse.protocol import WarehouseError
 
     try:
         yield
-    except (TurnFailedError, WarehouseError, ValueError, LookupError, FileNotFoundError) as error:
+    except (TurnFailedError, RefusedFilesError, WarehouseError, ValueError, LookupError, FileNotFoundError) as error:
         typer.secho(str(error), fg="red", err=True)
         raise typer.Exit(1) from error
 
