@@ -13,7 +13,17 @@ from orchestration.landing.addressees import Addressees
 from orchestration.landing.landed_rows import Arrival, FileRefusedError, Progress
 from orchestration.landing.manifest import FileKind
 from orchestration.landing.pseudonyms import Pseudonyms
-from orchestration.landing.rules import Slice, Statement, documents, events, refusals, repeats, reviews, subjects, withdrawals
+from orchestration.landing.rules import (
+    Slice,
+    Statement,
+    documents,
+    events,
+    refusals,
+    repeats,
+    reviews,
+    subjects,
+    withdrawals,
+)
 from orchestration.landing.rules.columns import Column
 from orchestration.loops.declaration import Loop
 from orchestration.tables import TABLES
