@@ -248,7 +248,7 @@ def demo(
     turns: Annotated[int, typer.Option(help="How many turns.")] = 4,
     products: Annotated[
         int, typer.Option(help="How many products of the catalogue, each in one of three placements.")
-    ] = 48,
+    ] = 21,
     exposures: Annotated[int, typer.Option(help="Exposures of the simulated audience in a turn.")] = 150_000,
 ) -> None:
     """A real retailer's catalogue, a real model and a simulated audience go through four turns."""

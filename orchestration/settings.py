@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
+from orchestration.model.local_weights import LocalModelName
 from orchestration.settings_errors import WrongSettingsError, variable_of, wrong_settings
 
 
@@ -82,9 +83,14 @@ class Settings(BaseSettings):
     openai_base_url: str | None = Field(
         None,
         validation_alias="OPENAI_BASE_URL",
-        description="Any OpenAI-compatible endpoint. With neither key nor address, a local SmolLM2 is served.",
+        description="Any OpenAI-compatible endpoint. With neither key nor address, a local model is served.",
     )
     model: str | None = Field(None, description="Model name; the endpoint's default when there is exactly one.")
+    local_model: LocalModelName = Field(
+        "qwen2.5-1.5b",
+        description="The model served where there is neither key nor address; the other one is faster, and writes "
+        "what nobody would publish.",
+    )
     max_concurrency: int = Field(16, ge=1, description="Requests in flight at once.")
     request_timeout_s: float = Field(60.0, gt=0, description="Seconds until one request is given up.")
     max_retries: int = Field(4, ge=0, description="Retries of the SDK on 408, 409, 429 and 5xx.")
@@ -104,6 +110,13 @@ class Settings(BaseSettings):
     )
 
     subjects_per_turn: int = Field(48, ge=1, description="Most subjects that one turn of one loop generates for.")
+    best_of: int | None = Field(
+        None,
+        ge=1,
+        le=16,
+        description="Most drafts of one answer, of which the best is kept, in loops that say what is best; "
+        "when unset 2 by the local model and 1 by an endpoint, which charges for each.",
+    )
     languages: Listed = Field(
         ("en",),
         min_length=1,
@@ -136,6 +149,13 @@ class Settings(BaseSettings):
         if address and not address.startswith(("http://", "https://")):
             raise ValueError("must be an address that starts with http:// or https://")
         return address
+
+    @property
+    def drafts_of_an_answer(self) -> int:
+        """Most drafts of one answer: as set, else several only where none is paid for."""
+        if self.best_of is not None:
+            return self.best_of
+        return 1 if self.openai_api_key or self.openai_base_url else 2
 
     @cached_property
     def root(self) -> Path:

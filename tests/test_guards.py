@@ -1,7 +1,9 @@
 """What each guard lets through, flags and blocks, by example and by law."""
 
+import json
 import random
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -14,11 +16,13 @@ from orchestration.guards import (
     grounded,
     in_language,
     judge,
+    makes_sense,
     no_personal_data,
     no_profanity,
     on_brand,
     on_topic,
     read_brand,
+    sensible,
     tone,
     well_formed,
     words,
@@ -26,6 +30,7 @@ from orchestration.guards import (
 )
 from orchestration.guards.brand import SHIPPED
 
+LABELS = Path(__file__).parent / "data" / "labelled_copy.ndjson"
 SAUCE = {
     "brand": "Private",
     "department": "GROCERY",
@@ -446,3 +451,66 @@ def test_a_text_much_darker_than_the_original_is_flagged():
     assert verdict.decision == "flag"
     assert "Darker" in verdict.reason
     assert tone()(draft("No more boring toast: a happy, lovely lunch!", original="Apple sauce.")).decision == "pass"
+
+
+WHITE_BREAD = {"brand": "store brand", "category": "bakery and breakfast", "type": "white bread", "size": "20 oz"}
+FOIL = {"brand": "store brand", "category": "household", "type": "aluminum foil", "size": "75 ft"}
+
+
+@pytest.mark.parametrize(
+    ("text", "facts"),
+    [
+        ("Aluminum foil, anyone? One quick bite and the whole table wants a treat!", FOIL),
+        ("With aluminum foil, you can have a delicious breakfast. They are made with love and care.", FOIL),
+        ("White bread, 20 oz. For breakfast at the kitchen sink.", WHITE_BREAD),
+        ("Try white bread on your way to work. You get a delicious meal that is easy to prepare.", WHITE_BREAD),
+    ],
+)
+def test_nonsense_about_a_product_is_blocked_with_what_speaks_for_it(text: str, facts: dict[str, str]) -> None:
+    verdict = makes_sense("type")(draft(text, facts))
+    assert verdict.decision == "block"
+    assert repr(facts["type"]) in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("text", "facts"),
+    [
+        ("White bread for toast and sandwiches, 20 oz", WHITE_BREAD),
+        ("Your picnic is sorted: pick up white bread on your next visit.", WHITE_BREAD),
+        ("Aluminum foil for roasting, freezing and wrapping leftovers, 75 ft", FOIL),
+        (
+            "Line the tray before you roast, wrap what is left for tomorrow, and cover the bowl in the fridge. With "
+            "75 feet of aluminum foil there is enough for a season of cooking, and for the grill in summer.",
+            FOIL,
+        ),
+    ],
+)
+def test_copy_that_a_shop_would_print_makes_sense_however_long(text: str, facts: dict[str, str]) -> None:
+    assert makes_sense("type")(draft(text, facts)).decision == "pass"
+
+
+def test_sense_is_judged_in_english_only_and_says_so() -> None:
+    text = "Weißbrot, jemand? Ein Bissen und der ganze Tisch ist Geschichte!"
+    verdict = makes_sense("type")(draft(text, WHITE_BREAD, language="de"))
+    assert (verdict.decision, verdict.reason[:10]) == ("pass", "Not judged")
+    assert sensible("type")(text, WHITE_BREAD, "de") == 1
+
+
+@given(st.text(max_size=200), st.text(max_size=40))
+def test_any_text_about_anything_has_a_sense(text: str, about: str) -> None:
+    assert 0 <= sensible("type")(text, {"type": about}, "en") <= 1
+
+
+def test_held_out_labels_are_judged_as_the_readme_says() -> None:
+    rows = [json.loads(line) for line in LABELS.read_text(encoding="utf-8").splitlines()]
+    assert {row["split"] for row in rows} == {"train", "held-out"}
+    types = {split: {row["facts"]["type"] for row in rows if row["split"] == split} for split in ("train", "held-out")}
+    assert not types["train"] & types["held-out"]
+    judge_it = makes_sense("type")
+    stopped: dict[str, list[bool]] = {"wrong": [], "publishable": [], "poor": []}
+    for row in rows:
+        if row["split"] == "held-out":
+            verdict = judge_it(draft(row["text"], row["facts"]))
+            stopped[row["label"]].append(verdict.decision == "block")
+    assert sum(stopped["wrong"]) / len(stopped["wrong"]) >= 0.55
+    assert sum(stopped["publishable"]) / len(stopped["publishable"]) <= 0.10

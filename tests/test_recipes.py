@@ -56,7 +56,7 @@ def test_a_chat_shares_its_start_and_ends_with_the_subjects_facts(recipe):
         "role": "user",
         "content": "brand: store brand\ndepartment: grocery\ncategory: pantry\ntype: tomato soup\nsize: 10.75 oz",
     }
-    assert [message["role"] for message in one] == ["system", *["user", "assistant"] * 3, "user"]
+    assert [message["role"] for message in one] == ["system", *["user", "assistant"] * 4, "user"]
     assert "{{" not in " ".join(message["content"] for message in one)
 
 
@@ -93,7 +93,7 @@ def test_styles_differ_in_what_an_audience_can_see(recipe):
 def test_playful_texts_are_the_shortest_of_their_format():
     def length(form: str, style: str) -> float:
         (recipe,) = (r for r in ENGLISH if (r.format, r.style) == (form, style))
-        return sum(len(text.split()) for _, text in shots(recipe)) / 3
+        return sum(len(text.split()) for _, text in shots(recipe)) / 4
 
     for form in FORMATS:
         assert length(form, "playful") <= length(form, "benefit")

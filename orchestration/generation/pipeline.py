@@ -20,6 +20,7 @@ from orchestration.learning.policies.price_bounds import PriceBounds
 from orchestration.loops.recipes import Example, Recipe, Recipes, as_json
 
 if TYPE_CHECKING:
+    from orchestration.generation.best import BestOf
     from orchestration.generation.escalated import Escalation
     from orchestration.generation.rounds import Rounds
     from orchestration.generation.tested import RunsTrials
@@ -43,9 +44,13 @@ Find = Callable[[str, str, int], Sequence[Passage]]
 
 @dataclass(frozen=True, kw_only=True)
 class Workshop:
-    """What generation is handed: who asks a model, and who runs trials where a loop has any."""
+    """What generation is handed: who asks a model, and who runs trials where a loop has any.
+
+    `best_of` is how many drafts of one answer may be asked for, where the loop says which is best.
+    """
 
     ask: Ask
+    best_of: int = 1
     trials: "RunsTrials | None" = None
     tell: Callable[[str], None] = lambda _: None
 
@@ -125,6 +130,7 @@ class Generation:
     steps: tuple[Step, ...]
     rounds: "Rounds | None" = None
     escalation: "Escalation | None" = None
+    best: "BestOf | None" = None
 
     def __post_init__(self) -> None:
         filled = [name for step in self.steps for name in step.fields]
@@ -138,6 +144,7 @@ class Generation:
             steps=(*self.steps, *other.steps),
             rounds=other.rounds or self.rounds,
             escalation=other.escalation or self.escalation,
+            best=other.best or self.best,
         )
 
     def __or__(self, escalation: "Escalation") -> "Generation":
@@ -201,6 +208,8 @@ class Generation:
         """One draft for each brief, in their order."""
         if self.rounds is not None:
             return self.rounds.answers(briefs, answer, self, workshop)
+        if self.best is not None and workshop.best_of > 1:
+            return self.best.answers(briefs, answer, self, workshop)
         return [Draft(answer=found) for found in self.asked(briefs, answer, workshop)]
 
     def asked(self, briefs: Sequence[Mapping[str, Any]], answer: type[BaseModel], workshop: Workshop) -> list[Answer]:

@@ -34,6 +34,7 @@ class BoundLoop:
     subjects_per_turn: int
     planned_turns: int | None
     planned_lift: float
+    best_of: int
     feeds: tuple[Feed, ...] = ()
     language: str = "en"
 
@@ -53,6 +54,7 @@ class BoundLoop:
             subjects_per_turn=settings.subjects_per_turn,
             planned_turns=settings.planned_turns,
             planned_lift=settings.planned_lift,
+            best_of=settings.drafts_of_an_answer,
             feeds=tuple(
                 feed for feed in loop.feeds if feed.source in turning and f"{feed.source}>{loop.name}" not in off
             ),

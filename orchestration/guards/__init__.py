@@ -16,6 +16,7 @@ from orchestration.guards.length import words
 from orchestration.guards.personal_data import no_personal_data
 from orchestration.guards.profanity import no_profanity
 from orchestration.guards.rule import rule
+from orchestration.guards.sense import makes_sense, sensible
 from orchestration.guards.similarity import distinct
 from orchestration.guards.topic import on_topic
 from orchestration.guards.verdict import Decision, Draft, Guard, Verdict, on
@@ -30,6 +31,7 @@ __all__ = [
     "grounded",
     "in_language",
     "judge",
+    "makes_sense",
     "no_personal_data",
     "no_profanity",
     "on",
@@ -37,6 +39,7 @@ __all__ = [
     "on_topic",
     "read_brand",
     "rule",
+    "sensible",
     "tone",
     "well_formed",
     "words",

@@ -10,16 +10,18 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from orchestration.delivery import SharedTraffic
-from orchestration.generation import Shown, written
+from orchestration.generation import Shown, best_of, written
 from orchestration.guards import (
     claims,
     distinct,
     grounded,
     in_language,
+    makes_sense,
     no_personal_data,
     no_profanity,
     on_brand,
     on_topic,
+    sensible,
     tone,
     well_formed,
     words,
@@ -48,13 +50,14 @@ def declare(brand: Path | None = None) -> Loop:
             format="format",
             language="language",
         ),
-        generation=written(Recipes.in_folder("content")),
+        generation=best_of(written(Recipes.in_folder("content")), sensible("type"), enough=0.6),
         answer=ProductCopy,
         guards=(
             words(at_most=60),
             well_formed(),
             grounded(),
             on_topic("type"),
+            makes_sense("type"),
             in_language(),
             no_profanity(),
             no_personal_data(),

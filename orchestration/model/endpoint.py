@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 from orchestration.model.completions import Reply, models_in, reply_in
 from orchestration.model.foreign_json import parsed
-from orchestration.model.local_model import MODEL_NAME, local_servers
+from orchestration.model.local_model import local_servers
+from orchestration.model.local_weights import LOCAL_MODELS
 from orchestration.model.refusals import REMEDIES, complaint_in, trouble_of
 from orchestration.model.responses import Responses
 from orchestration.model.troubles import EndpointRefused, Trouble
@@ -50,10 +51,11 @@ class Endpoint:
             )
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise EndpointRefused(f"OPENAI_BASE_URL must start with http:// or https://, unlike {url!r}.")
-        if self.is_local and settings.model not in (None, MODEL_NAME):
+        self._local_name = LOCAL_MODELS[settings.local_model].served_as
+        if self.is_local and settings.model not in (None, self._local_name):
             raise EndpointRefused(
                 f"FLYWHEEL_MODEL is {settings.model!r}, but there is no endpoint to ask for it: set OPENAI_API_KEY or "
-                "OPENAI_BASE_URL, or leave FLYWHEEL_MODEL out to use the local model."
+                "OPENAI_BASE_URL, or leave FLYWHEEL_MODEL out to use the local model (FLYWHEEL_LOCAL_MODEL)."
             )
         self.address = "local" if self.is_local else url.rstrip("/")
         self.is_official = not self.is_local and (parts.hostname or "").endswith("api.openai.com")
@@ -77,7 +79,7 @@ class Endpoint:
             if self._clients:
                 return
             if self.is_local:
-                for server in await asyncio.to_thread(local_servers().ready):
+                for server in await asyncio.to_thread(local_servers(self._settings.local_model).ready):
                     self._clients.append(self._client(server.url, server.key, 1))
             else:  # the SDK wants a key, even where the endpoint does not
                 self._clients.append(self._client(self.address, self._key or "none", self._settings.max_concurrency))
@@ -106,7 +108,7 @@ class Endpoint:
     @property
     def settled_model(self) -> str | None:
         """The model's name where the settings decide it."""
-        return MODEL_NAME if self.is_local else self._settings.model
+        return self._local_name if self.is_local else self._settings.model
 
     def known_model(self, responses: Responses) -> str | None:
         """The model's name as far as it is known without asking."""

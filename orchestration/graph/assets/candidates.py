@@ -81,7 +81,7 @@ def candidates_asset(bound: BoundLoop) -> dg.AssetsDefinition:
             conversations.extend(zip(requests, found, strict=True))
             return found
 
-        workshop = Workshop(ask=ask, trials=trials, tell=context.log.info)
+        workshop = Workshop(ask=ask, best_of=bound.best_of, trials=trials, tell=context.log.info)
         asked = with_facts(briefs, subjects)
         drafts = loop.delivery.tried(loop.generation.answers(asked, loop.answer, workshop), asked, workshop)
         answers = [draft.answer for draft in drafts]

@@ -1,6 +1,7 @@
 """The simulated audience: what it likes, and how often it clicks and complains.
 
-Here: the surface of a text that an audience reacts to, and hidden tastes per category and segment, made from a seed.
+Here: the surface of a text that an audience reacts to, hidden tastes per category and segment, made from a seed, and
+what nonsense costs. What readers take for nonsense is in readers.
 Not here: who meets which text (visits) and the files that come of it (sandbox). The learner has features of its own:
 it must find these tastes, not be told them.
 """
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestration.worlds.simulated import published_rates as rates
+from orchestration.worlds.simulated.readers import chance_of_wrong
 
 SEGMENTS = ("new", "loyal")
 World = Literal["responsive", "indifferent"]
@@ -86,6 +88,11 @@ def shouting(text: str) -> float:
     return min(max(text.count("!") - 1, 0) + capitals, 2) / 2
 
 
+def nonsense(text: str, original: str) -> float:
+    """How much a text displeases as nonsense, in [0, 1]: nothing up to an even chance, all from 0.8."""
+    return min(max(chance_of_wrong(text, original) - 0.5, 0.0) / 0.3, 1.0)
+
+
 @dataclass(frozen=True)
 class Audience:
     """Tastes made from a seed. The same seed gives the same audience, whatever it is shown.
@@ -114,11 +121,13 @@ class Audience:
         liked = float(self._tastes(category, segment, day) @ (surface(text) - surface(original)))
         bad_news = rates.NEGATIVE_WORD * (negative_words(text) - negative_words(original))
         own = rates.TEXT_EFFECT_SD * sqrt(rates.OWN_EFFECT_SHARE) * self._normal("own", subject_id, text)
-        return liked + bad_news + own
+        return liked + bad_news + own + rates.NONSENSE * nonsense(text, original)
 
-    def complaint_rate(self, text: str) -> float:
-        """Complaints per person who meets a text."""
-        tone = 0.0 if self.world == "indifferent" else rates.SHOUTING_COMPLAINTS * shouting(text)
+    def complaint_rate(self, text: str, original: str) -> float:
+        """Complaints per person who meets a text of a subject."""
+        if self.world == "indifferent":
+            return rates.COMPLAINT_RATE
+        tone = rates.SHOUTING_COMPLAINTS * shouting(text) + rates.NONSENSE_COMPLAINTS * nonsense(text, original)
         return rates.COMPLAINT_RATE * float(np.exp(tone))
 
     def season(self, day: int) -> float:

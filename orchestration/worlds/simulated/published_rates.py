@@ -81,6 +81,15 @@ Source: Robertson, Proellochs, Schwarzenegger, Parnamets, Van Bavel and Feuerrie
 news consumption", Nature Human Behaviour 7, 812-822.
 """
 
+NONSENSE = -0.4
+"""Added to the log-odds of a click by a text that readers surely find wrong. Chosen; no published value.
+
+Neighbours: `UPWORTHY_ARM_SD`, of which it is one and a half; what is nonsense costs more than a dull headline.
+"""
+
+NONSENSE_COMPLAINTS = log(4)
+"""Added to the log complaint rate by a text that readers surely find wrong. Chosen; no published value."""
+
 COMPLAINT_RATE = 0.0004
 """Complaints per person who met a text.
 

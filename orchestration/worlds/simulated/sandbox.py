@@ -160,7 +160,7 @@ def _responses(audience: Audience, offers: tuple[Offer, ...], turn: Turn) -> tup
         base = audience.base(offer.subject_id) + audience.season(day)
         original = offer.variants[offer.control].text
         for column, variant in enumerate(offer.variants):
-            complaining[row, column] = audience.complaint_rate(variant.text)
+            complaining[row, column] = audience.complaint_rate(variant.text, original)
             for place, segment in enumerate(SEGMENTS):
                 liking[row, column, place] = base + audience.effect(
                     variant.text,
