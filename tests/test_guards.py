@@ -512,5 +512,5 @@ def test_held_out_labels_are_judged_as_the_readme_says() -> None:
         if row["split"] == "held-out":
             verdict = judge_it(draft(row["text"], row["facts"]))
             stopped[row["label"]].append(verdict.decision == "block")
-    assert sum(stopped["wrong"]) / len(stopped["wrong"]) >= 0.55
+    assert sum(stopped["wrong"]) / len(stopped["wrong"]) >= 0.65
     assert sum(stopped["publishable"]) / len(stopped["publishable"]) <= 0.10

@@ -58,8 +58,10 @@ _WORLDS = (
 
 @dataclass(frozen=True)
 class MakesSense:
-    """Blocks an English text that is likelier wrong than the bound that the labels set. Other languages pass.
+    """Blocks an English text that is likelier wrong than the bound that the labels set.
 
+    Other languages pass, and so does what names nothing of the product: that is another fault (topic), and whether it
+    makes sense cannot be told from words about something else.
     `facts` are those that say what the subject is; every fact when none is named.
     """
 
@@ -70,6 +72,8 @@ class MakesSense:
         about = _about(draft.facts, self.facts)
         if not _is_english(draft.language) or not about:
             return Verdict(self.name, "pass", "Not judged: there are no labels for its language, or no facts.")
+        if PRODUCT not in phrases(draft.text, about):
+            return Verdict(self.name, "pass", f"Not judged: it names nothing of {about!r}.")
         chance, for_it = judged(draft.text, about)
         bound = _weights()["bound"]
         if chance <= bound:
