@@ -34,7 +34,7 @@ def rows_of(shop: Shop) -> dict[str, list[tuple]]:
     tables = {
         "events": "* exclude (ingested_at)",
         "quarantine": "*",
-        "landed_files": "* exclude (ingested_at, run_id, modified_ns)",
+        "landed_files": "* exclude (ingested_at, run_id, modified_ns, changed_ns)",
     }
     return {
         table: shop.warehouse.read(f"select {columns} from flywheel.{table} order by all").rows()
