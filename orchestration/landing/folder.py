@@ -31,7 +31,7 @@ from orchestration.landing.intake import (
 from orchestration.landing.landed_rows import FileRefusedError, Progress, Sample, arrive, is_damaged, sample
 from orchestration.landing.manifest import FileKind, FileReport, Identity, RefusedFilesError
 from orchestration.landing.pseudonyms import Pseudonyms
-from orchestration.landing.rules import documents, events, refusals, reviews, subjects
+from orchestration.landing.rules import documents, events, refusals, reviews, subjects, withdrawals
 from orchestration.landing.rules.events import Window
 from orchestration.landing.strays import strays
 from orchestration.loops.declaration import Loop
@@ -42,7 +42,12 @@ from orchestration.warehouse.protocol import Warehouse
 
 __all__ = ["FileReport", "Landing", "RefusedFilesError", "landing_resource"]
 
-COLUMNS = {"events": events.COLUMNS, "reviews": reviews.COLUMNS, "documents": documents.COLUMNS}
+COLUMNS = {
+    "events": events.COLUMNS,
+    "reviews": reviews.COLUMNS,
+    "withdrawals": withdrawals.COLUMNS,
+    "documents": documents.COLUMNS,
+}
 _ONE_AT_A_TIME = threading.Lock()
 
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
-OF_A_LOOP = ("subjects", "reviews")
+OF_A_LOOP = ("subjects", "reviews", "withdrawals")
 _CLOSE = 0.5
 
 

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from orchestration.landing.rules import Slice, Statement
+from orchestration.landing.rules.blanks import is_blank
 from orchestration.landing.rules.columns import Column
 from orchestration.landing.rules.problems import LONGEST_ID, LONGEST_TEXT
 
@@ -75,8 +76,8 @@ def decided(
                 $loop, target, target_id, undoes, withdrawn_by, reason, withdrawn_at)::varchar), 20) as withdrawal_id
             from (
                 select _line, coalesce(_problem, case
-                    when coalesce(trim(reason), '') = '' then 'missing:reason'
-                    when coalesce(trim(withdrawn_by), '') = '' then 'missing:withdrawn_by'
+                    when {is_blank("reason")} then 'missing:reason'
+                    when {is_blank("withdrawn_by")} then 'missing:withdrawn_by'
                     when withdrawn_at is null then 'missing:withdrawn_at'
                     when length(withdrawn_by) > {LONGEST_ID} then 'too_long:withdrawn_by'
                     when length(target_id) > {LONGEST_ID} then 'too_long:target_id'
@@ -87,7 +88,7 @@ def decided(
                         then 'unknown_withdrawal' end
                     when target is null then 'missing:target'
                     when target not in ({targets}) then 'unknown_target'
-                    when coalesce(trim(target_id), '') = '' then 'missing:target_id'
+                    when {is_blank("target_id")} then 'missing:target_id'
                     when (target, named) not in (select (target, target_id) from known) then 'nothing_to_withdraw'
                     end) as problem,
                     case when undoes is null then target end as target,
