@@ -46,6 +46,7 @@ class TimedWheel:
     exposures: int = 100_000
     first_turn: date = date(2026, 1, 5)
     seed: int = 7
+    keep_turns: int | None = None
 
     @cached_property
     def settings(self) -> Settings:
@@ -55,6 +56,7 @@ class TimedWheel:
             first_turn=self.first_turn,
             seed=self.seed,
             subjects_per_turn=self.subjects,
+            keep_turns=self.keep_turns,
         )
         land_catalogue(settings.landing, self.subjects)
         return settings

@@ -22,6 +22,7 @@ from orchestration.commands.terminal import (
     plain_errors,
 )
 from orchestration.commands.withdraw import withdraw
+from orchestration.environment import DAGSTER, DBT, MLFLOW, shed
 from orchestration.settings import Settings
 from orchestration.settings_errors import unknown_variables
 
@@ -40,6 +41,7 @@ app.command()(withdraw)
 
 @app.callback()
 def quiet() -> None:
+    shed(*MLFLOW, *DBT, *DAGSTER)  # set for other work; before any of them is loaded
     # Libraries that set logging up for themselves would fill the terminal with every request they make.
     logging.basicConfig(level=logging.WARNING)
     for line in unknown_variables(os.environ, Settings.model_fields):
@@ -201,16 +203,34 @@ def rollback(
     ] = None,
 ) -> None:
     """Take the champion back. The next turn obeys; the record is kept."""
+    from orchestration.home_lock import home_locked
     from orchestration.registry.champions import roll_back
     from orchestration.registry.tracking import Tracking
 
     settings = Settings()
-    with plain_errors():
+    with plain_errors(), home_locked(settings.root, f"rollback of {loop}", typer.echo):
         before, after = roll_back(open_warehouse(), Tracking(settings.root, settings.mlflow_ui), loop, reason, to)
     if before == after:
         typer.echo(f"{loop}-policy/{after} was in force before; nothing changed.")
     else:
         typer.echo(f"{loop}-policy/{after} is in force from the next turn on, in place of {before}.")
+
+
+@app.command()
+def prune(
+    keep: Annotated[
+        int | None, typer.Option(help="Newest turns to keep whole; FLYWHEEL_KEEP_TURNS by default.", min=1)
+    ] = None,
+) -> None:
+    """Say what goes when only the newest turns are kept. Changes nothing: FLYWHEEL_KEEP_TURNS has it done."""
+    from orchestration.retention.pruning import would_go
+
+    settings = Settings()
+    with plain_errors():
+        most = keep or settings.keep_turns
+        if most is None:
+            raise ValueError("Say how many turns to keep: --keep, or FLYWHEEL_KEEP_TURNS.")
+        typer.echo(would_go(settings, open_warehouse(), most))
 
 
 @app.command()

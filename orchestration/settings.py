@@ -4,13 +4,18 @@ Here: what an operator may change, read from the environment and `.env`, and the
 Not here: what a loop is (loops), options of one command (cli), anything a turn computes.
 """
 
+import hashlib
 import json
+import os
+import re
+import tempfile
+from contextlib import suppress
 from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, JsonValue, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from orchestration.model.local_weights import LocalModelName
@@ -31,6 +36,11 @@ def _parted(value: object) -> object:
 
 Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parted)]
 """Several texts of one variable: `en,de`, or as JSON."""
+
+PLAIN = re.compile(r"[\w ./+=,@~-]+")
+"""Paths that every library takes for what they are."""
+DEFINES_HOME: dict[str, JsonValue] = {"defines_home": True}
+"""Marks a setting under which a home is set up: on a home that has turns another value is refused (home_settings)."""
 
 
 class Settings(BaseSettings):
@@ -57,9 +67,19 @@ class Settings(BaseSettings):
             raise WrongSettingsError(f"The settings cannot be read: {fault}. Correct .env, or the variable.") from None
 
     home: Path = Field(Path("var/demo"), description="Folder that holds everything a flywheel keeps.")
-    first_turn: date = Field(date(2026, 1, 5), description="First day of the first turn; a Monday for weekly turns.")
-    cadence: Literal["weekly", "daily"] = Field("weekly", description="Length of a turn.")
-    seed: int = Field(7, description="Seed of every random choice; the same seed and input give the same rows.")
+    first_turn: date = Field(
+        date(2026, 1, 5),
+        description="First day of the first turn; a Monday for weekly turns.",
+        json_schema_extra=DEFINES_HOME,
+    )
+    cadence: Literal["weekly", "daily"] = Field(
+        "weekly", description="Length of a turn.", json_schema_extra=DEFINES_HOME
+    )
+    seed: int = Field(
+        7,
+        description="Seed of every random choice; the same seed and input give the same rows.",
+        json_schema_extra=DEFINES_HOME,
+    )
 
     loops: Listed = Field(
         (), description="Loops that turn, of those found; all that need no command of their own when unset."
@@ -124,7 +144,9 @@ class Settings(BaseSettings):
     )
     brand_file: Path | None = Field(None, description="TOML file of banned claims; the shipped one when unset.")
     pseudonym_key: SecretStr | None = Field(
-        None, description="Key of the hash that replaces customer identifiers; made once under home when unset."
+        None,
+        description="Key of the hash that replaces customer identifiers; made once under home when unset.",
+        json_schema_extra=DEFINES_HOME,
     )
     warehouse: SecretStr | None = Field(
         None,
@@ -135,6 +157,11 @@ class Settings(BaseSettings):
     mlflow_ui: str = Field("http://127.0.0.1:5000", description="Where the MLflow UI is served, for links to runs.")
     trace_calls: bool = Field(
         True, description="Whether each call of the language model is traced to MLflow, its prompt shortened."
+    )
+    keep_turns: int | None = Field(
+        None,
+        ge=1,
+        description="Newest turns whose rows, files and runs are kept, with what they rest on; everything when unset.",
     )
     lock_timeout_s: float = Field(60.0, gt=0, description="Seconds to wait while another process holds the warehouse.")
 
@@ -161,7 +188,12 @@ class Settings(BaseSettings):
     def root(self) -> Path:
         """The home as an absolute path; relative ones start at the project's folder, wherever a command runs."""
         home = self.home if self.home.is_absolute() else Path(__file__).resolve().parent.parent / self.home
-        return home.resolve()
+        return plainly_named(home.resolve())
+
+    @classmethod
+    def defining(cls) -> list[str]:
+        """Names of the settings that define a home."""
+        return [name for name, field in cls.model_fields.items() if field.json_schema_extra == DEFINES_HOME]
 
     @property
     def warehouse_path(self) -> Path:
@@ -190,6 +222,31 @@ class Settings(BaseSettings):
     @property
     def dagster_home(self) -> Path:
         return self.root / "dagster"
+
+
+def plainly_named(folder: Path) -> Path:
+    """The folder itself, or a link to it where its path holds characters that a library would read as something else.
+
+    SQLAlchemy and dbt take a path for an address (`?`, `#`, `%`), DuckDB for one with options (`?`), Dagster for a
+    pattern (`*`, `[`). All of them are given one plain path instead, which follows from the folder's own.
+    """
+    if PLAIN.fullmatch(str(folder)):
+        return folder
+    name = f"{hashlib.sha256(os.fsencode(folder)).hexdigest()[:24]}-{os.getuid()}"
+    for place in (Path.home() / ".cache" / "flywheel", Path(tempfile.gettempdir())):
+        link = place / name
+        if not PLAIN.fullmatch(str(link)):
+            continue
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
+            with suppress(FileExistsError):
+                link.symlink_to(folder, target_is_directory=True)
+            if link.lstat().st_uid == os.getuid() and link.samefile(folder):
+                return link
+        except OSError:  # nothing can be written there
+            continue
+    return folder
 
 
 def settings_table() -> str:

@@ -461,6 +461,15 @@ _ALL = (
         "reason": ("VARCHAR", "Why, in the words of who asked."),
         "rolled_back_at": ("TIMESTAMP", "When, in UTC."),
     }),
+    Table("home_settings", "one row per setting that defines the home", ("setting",), {
+        "setting": ("VARCHAR", "Name of the setting; `warehouse` is the identity that the home knows this one by."),
+        "value": ("VARCHAR", "Its value; of the key of pseudonyms only a pseudonym that it gives."),
+        "recorded_at": ("TIMESTAMP", "When, in UTC."),
+    }),
+    Table("prunings", "one row per pruning that took rows away", ("turn",), {
+        "turn": ("DATE", "First turn that was kept: of those before it only what later turns rest on is left."),
+        "pruned_at": ("TIMESTAMP", "When, in UTC."),
+    }),
     Table("promotion_conditions", "one row per turn, loop, record and condition",
           ("turn", "loop", "record", "condition"), {
         "turn": _TURN,

@@ -121,7 +121,6 @@ def test_a_project_that_does_not_parse_says_where(tmp_path: Path, monkeypatch: p
     copy = tmp_path / "dbt_project"
     shutil.copytree(PROJECT, copy, ignore=shutil.ignore_patterns("target", "logs"))
     monkeypatch.setattr(dbt_project, "PROJECT", copy)
-    monkeypatch.setenv("DBT_TARGET_PATH", str(tmp_path / "target"))
     (copy / "models" / "marts" / "turn_costs.sql").write_text("select * from {{ ref('nowhere') }}", encoding="utf-8")
     with pytest.raises(DbtError, match=r"turn_costs.*nowhere"):
         manifest_path()

@@ -11,7 +11,19 @@ from orchestration.loops.found import found_loops
 ROOT = Path(__file__).resolve().parents[1] / "orchestration"
 MODULES = sorted(ROOT.rglob("*.py"))
 PURE = ("loops", "generation", "delivery", "guards", "learning")
-DOES_IO = {"landing", "model", "warehouse", "registry", "graph", "commands", "worlds", "trials", "home", "settings"}
+DOES_IO = {
+    "landing",
+    "model",
+    "warehouse",
+    "registry",
+    "graph",
+    "commands",
+    "worlds",
+    "trials",
+    "retention",
+    "home",
+    "settings",
+}
 OUTSIDE = {"dagster", "duckdb", "psycopg", "mlflow", "openai", "sqlite3", "socket", "subprocess", "aiohttp", "httpx2"}
 MAY_NAME_A_LOOP = {"loops", "worlds", "testing"}
 """Its declaration and recipes, its world, and what stands in for its model in tests."""

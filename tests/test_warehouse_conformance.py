@@ -41,7 +41,7 @@ GIVEN: Mapping[str, Any] = {
     "turns": ["2026-01-05", "2026-01-12"], "starts": "opens", "ends": "closes", "known": "s1", "subject_id": "s1",
     "unit_id": "u1", "variant_id": "v1", "release_id": "r1", "candidate_id": "c1", "call_id": "l1", "exposure_id": "e1",
     "event_id": "e1", "decision_id": "d1", "single": True, "corpus": "corpus 1", "file_hash": "f1",
-    "occurred_at": datetime(2026, 1, 5),
+    "occurred_at": datetime(2026, 1, 5), "keep": 1, "days": 7,
 }  # fmt: skip
 """A value for every parameter by its name; a statement with another one needs it here."""
 POOLS: Mapping[str, tuple[Any, ...]] = {

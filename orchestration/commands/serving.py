@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+from orchestration.environment import DBT, MLFLOW, shed
 from orchestration.home import prepare_home
 from orchestration.settings import Settings
 
@@ -31,8 +32,10 @@ def serve(settings: Settings, tell: Callable[[str], None], *, dagster_port: int 
         if _answers(port):
             raise ValueError(f"Port {port} is taken: end what serves there, or choose another with {name}.")
     prepare_home(settings)
+    surroundings = dict(os.environ)
+    shed(*MLFLOW, *DBT, environment=surroundings)  # of Dagster's, prepare_home has left those that it sets
     environment = {
-        **os.environ,
+        **surroundings,
         "FLYWHEEL_HOME": str(settings.root),
         "FLYWHEEL_MLFLOW_UI": f"http://{HOST}:{mlflow_port}",
         "MLFLOW_DISABLE_TELEMETRY": "true",

@@ -55,15 +55,32 @@ def console() -> "Console":
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Errors that name a remedy become one message and exit code 1; any other keeps its traceback."""
+    """Errors that name a remedy, and what the machine refuses, become one message and exit code 1; any other keeps its
+    traceback."""
     from orchestration.graph.driver import TurnFailedError
     from orchestration.landing.manifest import RefusedFilesError
+    from orchestration.machine import machine_trouble
+    from orchestration.registry.moved import RegistryError
     from orchestration.warehouse.protocol import WarehouseError
 
+    known = (
+        TurnFailedError,
+        RefusedFilesError,
+        WarehouseError,
+        RegistryError,
+        ValueError,
+        LookupError,
+        FileNotFoundError,
+    )
     try:
         yield
-    except (TurnFailedError, RefusedFilesError, WarehouseError, ValueError, LookupError, FileNotFoundError) as error:
-        typer.secho(str(error), fg="red", err=True)
+    except Exception as error:
+        if type(error).__module__.startswith(("click", "typer")):  # an end that was asked for, or wrong arguments
+            raise
+        said = machine_trouble(error) or (str(error) if isinstance(error, known) else None)
+        if said is None:
+            raise
+        typer.secho(said, fg="red", err=True)
         raise typer.Exit(1) from error
 
 

@@ -40,6 +40,7 @@ TOUCHED = """
     )
     select distinct t.turn from touched as t join learned as l using (turn, loop)
     where l.decided_at < $until
+      and t.turn >= coalesce((select max(turn) from flywheel.prunings), t.turn)
       and exists (select 1 from fresh as f where f.ingested_at > l.decided_at)
     order by t.turn
 """

@@ -25,6 +25,7 @@ from orchestration.graph.assets.reviews import reviews_asset
 from orchestration.graph.assets.stage import MODEL_REGISTRY, OWNER, handed_over
 from orchestration.graph.assets.subjects import subjects_asset
 from orchestration.graph.assets.verdicts import verdicts_asset
+from orchestration.graph.beginning import in_home
 from orchestration.graph.bound import BoundLoop
 from orchestration.graph.checks import build_checks
 from orchestration.graph.jobs import turn_jobs
@@ -92,6 +93,7 @@ def build_definitions(
     turning = frozenset(loop.name for loop in loops)
     bounds = [BoundLoop.of(loop, settings, turning) for loop in loops]
     partitions = turn_partitions(settings)
+    executor = in_home(executor, settings)
     jobs = turn_jobs(loops, executor)
     named = {job.name: job for job in jobs}
     return dg.Definitions(

@@ -6,6 +6,7 @@ Not here: the graph (definitions) and the daemon's way of running it (schedules,
 
 import logging
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,10 +17,12 @@ from typing import Any
 import dagster as dg
 
 from orchestration.graph.assets.landing import READABLE
+from orchestration.graph.beginning import run_in_home
 from orchestration.graph.definitions import build_definitions
 from orchestration.home import prepare_home
 from orchestration.landing.folder import RefusedFilesError
 from orchestration.loops.declaration import Loop
+from orchestration.machine import machine_trouble, trouble_in
 from orchestration.settings import Settings
 from orchestration.turns import Turn
 
@@ -83,18 +86,31 @@ class Flywheel:
     def _run(self, job: str, turn: str | None) -> dg.ExecuteInProcessResult:
         if turn is not None:
             Turn.of(turn, self.settings)
-        with self._instance() as instance:
-            result = self.definitions.resolve_job_def(job).execute_in_process(
-                partition_key=turn,
-                instance=instance,
-                raise_on_error=False,
-                run_config={"loggers": {"console": {}}},
-                tags={"flywheel/half": job},
-            )
+        run_id, what = str(uuid.uuid4()), f"{job} {turn or ''}".strip()
+        try:
+            with self._instance() as instance, run_in_home(self.settings, instance, run_id, what, turn, self._say):
+                result = self.definitions.resolve_job_def(job).execute_in_process(
+                    partition_key=turn,
+                    instance=instance,
+                    run_id=run_id,
+                    raise_on_error=False,
+                    run_config={"loggers": {"console": {}}},
+                    tags={"flywheel/half": job},
+                )
+        except Exception as error:
+            if trouble := machine_trouble(error):
+                raise TurnFailedError(f"{what}: {trouble}") from error
+            raise
         if not result.success:
             message = "\n".join(_failures(result)) or f"{job} failed; see run {result.run_id} in the UI."
             raise TurnFailedError(message, dict(_refusals(result)))
         return result
+
+    def _say(self, line: str) -> None:
+        if self.tell is not None:
+            self.tell(line)
+        else:
+            logging.getLogger(__name__).warning(line)
 
     @contextmanager
     def _instance(self) -> Iterator[dg.DagsterInstance]:
@@ -140,7 +156,8 @@ def _failures(result: dg.ExecuteInProcessResult) -> Iterator[str]:
             cause = error
             while cause is not None and cause.cause is not None:
                 cause = cause.cause
-            yield f"{event.step_key}: {cause.message.strip() if cause else event.message}"
+            said = (cause.message.strip() if cause else event.message) or ""
+            yield f"{event.step_key}: {trouble_in(said) or said}"
 
 
 def _refusals(result: dg.ExecuteInProcessResult) -> Iterator[tuple[str, str]]:

@@ -61,6 +61,15 @@ class KeptOpenEventLog(SqliteEventLogStorage):
     def from_config_value(cls, inst_data: Any, config_value: Mapping[str, Any]) -> "KeptOpenEventLog":  # noqa: ARG003
         return cls(str(Path(os.environ["DAGSTER_HOME"]) / "history" / "runs"), inst_data)
 
+    def delete_events(self, run_id: str) -> None:
+        """The run's own file is no longer kept open: it may be removed."""
+        super().delete_events(run_id)
+        with self._db_lock:
+            engine = self._engines.pop(run_id, None)
+            self._initialized_dbs.discard(run_id)
+            if engine is not None:
+                engine.dispose()
+
     def store_event(self, event: "EventLogEntry") -> None:
         self.store_event_batch([event])
 

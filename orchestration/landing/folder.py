@@ -35,6 +35,7 @@ from orchestration.landing.rules import documents, events, refusals, reviews, su
 from orchestration.landing.rules.events import Window
 from orchestration.landing.strays import strays
 from orchestration.loops.declaration import Loop
+from orchestration.retention.rows import pruned_to
 from orchestration.settings import Settings
 from orchestration.tables import TABLES
 from orchestration.turns import LENGTHS
@@ -91,7 +92,8 @@ class Landing:
         Raises RefusedFilesError, once all other files are stored, when a file was refused as a whole.
         """
         days = LENGTHS[self._settings.cadence].days
-        window = Window(self._settings.first_turn, days, self._now() + MAX_SKEW)
+        first = max(self._settings.first_turn, pruned_to(self.warehouse) or self._settings.first_turn)
+        window = Window(first, days, self._now() + MAX_SKEW)
         return self._ingest(EventIntake(loops, window, self._pseudonyms), run_id, progress)
 
     def ingest_subjects(self, loop: Loop, *, run_id: str, progress: Progress) -> list[FileReport]:

@@ -1,12 +1,13 @@
 """Which policy is in force when: the chain of promotions, rollbacks and first policies.
 
-Here: reading the chain, and taking a champion back.
+Here: reading the chain, what its policies are, keeping MLflow's alias on it, and taking a champion back.
 Not here: deciding on a promotion (graph.assets.promotion).
 """
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 
-from orchestration.registry.tracking import Tracking
+from orchestration.registry.tracking import RegisteredPolicy, Tracking
 from orchestration.tables import TABLES
 from orchestration.warehouse.protocol import Warehouse
 
@@ -23,6 +24,72 @@ DECIDED = """
 FIRST = """
     select policy_version from flywheel.champions where loop = $loop and turn <= $turn order by turn limit 1
 """
+
+KEPT = """
+    select policy, mlflow_run_id from (
+        select policy, mlflow_run_id, turn from flywheel.champions where loop = $loop and policy_version = $version
+        union all
+        select policy, mlflow_run_id, turn from flywheel.challengers where loop = $loop and policy_version = $version
+    ) as known where policy is not null order by turn desc, mlflow_run_id, policy limit 1
+"""
+NEWEST = """
+    select max(version::bigint) from (
+        select policy_version as version from flywheel.champions where loop = $loop
+        union all
+        select policy_version from flywheel.challengers where loop = $loop
+        union all
+        select challenger from flywheel.promotions where loop = $loop
+        union all
+        select champion_after from flywheel.promotions where loop = $loop
+        union all
+        select to_version from flywheel.rollbacks where loop = $loop
+    ) as known
+"""
+
+
+def newest_version(warehouse: Warehouse, loop: str) -> int:
+    """Highest number that a version of the loop's policy has had, 0 before the first."""
+    return int(warehouse.read(NEWEST, {"loop": loop}).item() or 0)
+
+
+def policy_of(warehouse: Warehouse, tracking: Tracking, loop: str, version: str) -> RegisteredPolicy:
+    """The policy of that version: as the warehouse keeps it, else from MLflow, which a person may have changed.
+
+    Raises LookupError, naming the remedy, when neither has it.
+    """
+    kept = warehouse.read(KEPT, {"loop": loop, "version": version})
+    if kept.is_empty():
+        return tracking.version(loop, version)
+    policy, run_id = kept.row(0)
+    return RegisteredPolicy(version, run_id, policy)
+
+
+def standing_champion(
+    warehouse: Warehouse, tracking: Tracking, loop: str, turn: str, warn: Callable[[str], None]
+) -> RegisteredPolicy | None:
+    """The policy that `turn` is to obey: what the records say, and before any record MLflow's alias; None at the start.
+
+    The warehouse's records of promotions and rollbacks decide. Where MLflow's alias says otherwise, since somebody
+    moved or deleted it or its version, it is put back where MLflow still has the version, and `warn` hears of it.
+    """
+    try:
+        version = champion_in_force(warehouse, loop, turn)
+    except LookupError:
+        return tracking.champion(loop)
+    alias = tracking.champion_alias(loop)
+    if alias != version and champion_in_force(warehouse, loop, date.max.isoformat()) == version:
+        found = f"points to {alias}" if alias else "is gone"
+        if tracking.set_champion(loop, version):
+            warn(
+                f"MLflow's alias `champion` of {loop}-policy {found}, against the records: it points to {version} "
+                f"again. `flywheel rollback {loop} --to VERSION` changes the champion with a record."
+            )
+        else:
+            warn(
+                f"MLflow has lost {loop}-policy/{version}, the champion: the turn obeys it as the warehouse keeps it. "
+                "New versions go on after the highest number there was."
+            )
+    return policy_of(warehouse, tracking, loop, version)
 
 
 def champion_in_force(warehouse: Warehouse, loop: str, turn: str) -> str:
@@ -81,7 +148,10 @@ def roll_back(
     target = to or predecessor(warehouse, loop, present, date.max.isoformat())
     if target is None:
         raise LookupError(f"{loop}-policy/{present} is the first champion; name another version with --to.")
-    tracking.version(loop, target)
+    policy_of(warehouse, tracking, loop, target)
+    if target == present:  # asked again, as after a kill: the record is there, and only the alias may not be
+        tracking.set_champion(loop, target)
+        return present, target
     row = {
         "turn": newest,
         "loop": loop,

@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from orchestration.environment import MLFLOW, shed
 from orchestration.loops.recipes import Recipe
+from orchestration.registry.moved import ARTIFACTS, bring_up_to_date
 from orchestration.registry.traces import Conversation, write_traces
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CHAMPION, CHALLENGER = "champion", "challenger"
+DATABASE = "mlflow.db"
+_NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 _SCHEMA_ROWS = 500
 
 
@@ -63,15 +67,22 @@ class Tracking:
 
     @cached_property
     def client(self) -> "MlflowClient":
-        """A client of a database that is complete: created once, under a lock, since a race breaks a fresh one."""
-        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        """A client of a database that is complete: created once, under a lock, since a race breaks a fresh one.
+
+        Raises RegistryError, naming the remedy, when the database is damaged.
+        """
+        shed(*MLFLOW)
+        os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+        os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
         import mlflow
 
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         self.folder.mkdir(parents=True, exist_ok=True)
         with _locked(self.folder / ".mlflow.lock"):
+            # First, since MLflow would try to open a damaged file again and again, for hours.
+            bring_up_to_date(self.folder / DATABASE, self.folder)
             mlflow.set_tracking_uri(self._uri)
+            mlflow.set_registry_uri(self._uri)
             client = mlflow.MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
             client.search_experiments(max_results=1)
         return client
@@ -101,21 +112,35 @@ class Tracking:
         from mlflow.exceptions import MlflowException
 
         try:
-            version = self.client.get_model_version_by_alias(_model_name(loop), CHAMPION)
+            version = self.client.get_model_version_by_alias(model_name(loop), CHAMPION)
         except MlflowException as error:
-            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            if error.error_code in _NOT_THERE:
                 return None
             raise
-        return self._registered(version)
+        return self._registered(loop, version)
 
     def version(self, loop: str, version: str) -> RegisteredPolicy:
-        """The policy of that version. Raises MlflowException when the registry has none."""
-        return self._registered(self.client.get_model_version(_model_name(loop), version))
+        """The policy of that version. Raises LookupError, naming the remedy, when the registry has none."""
+        from mlflow.exceptions import MlflowException
 
-    def register(self, loop: str, policy: str, training: Training, evidence: "pl.DataFrame | None") -> RegisteredPolicy:
+        try:
+            return self._registered(loop, self.client.get_model_version(model_name(loop), version))
+        except MlflowException as error:
+            if error.error_code not in _NOT_THERE:
+                raise
+            raise LookupError(
+                f"{model_name(loop)}/{version} is neither in the warehouse nor in MLflow: `flywheel status` lists the "
+                f"policies there are, and `flywheel rollback {loop} --to VERSION` puts another one in force."
+            ) from error
+
+    def register(
+        self, loop: str, policy: str, training: Training, evidence: "pl.DataFrame | None", *, newest: int = 0
+    ) -> RegisteredPolicy:
         """Log one training run with all it saw, and register its policy as the newest version, the challenger.
 
         The same training of the same turn is registered once: learning again, after a crash too, finds its version.
+        `newest` is the highest number that the warehouse knows: no version gets a number that another one has had, not
+        even when MLflow has lost its models and would count from 1.
         """
         import mlflow
 
@@ -123,8 +148,9 @@ class Tracking:
 
         client = self.client
         identity = _identity(policy, training)
-        if known := self._trained_before(loop, training.turn, identity):
-            client.set_registered_model_alias(_model_name(loop), CHALLENGER, known.version)
+        known = self._trained_before(loop, training.turn, identity)
+        if known:
+            client.set_registered_model_alias(model_name(loop), CHALLENGER, known.version)
             return RegisteredPolicy(str(known.version), known.run_id, policy)
         experiment = self._experiment(loop)
         with mlflow.start_run(experiment_id=experiment, run_name=f"{loop} {training.turn}") as run:
@@ -139,21 +165,44 @@ class Tracking:
             for name, text in training.documents.items():
                 mlflow.log_text(text, name)
             model_uri, model_id = policy_model.log(policy, dict(training.prompts))
-        if not client.search_registered_models(f"name = '{_model_name(loop)}'", max_results=1):
-            client.create_registered_model(_model_name(loop), description=f"Policy of the loop {loop}.")
-        version = client.create_model_version(
-            _model_name(loop),
-            model_uri,
-            run.info.run_id,
-            tags={"turn": training.turn, "training": identity},
-            model_id=model_id,
-        )
-        client.set_registered_model_alias(_model_name(loop), CHALLENGER, version.version)
+        if not client.search_registered_models(f"name = '{model_name(loop)}'", max_results=1):
+            client.create_registered_model(model_name(loop), description=f"Policy of the loop {loop}.")
+        while True:
+            version = client.create_model_version(
+                model_name(loop),
+                model_uri,
+                run.info.run_id,
+                tags={"turn": training.turn, "training": identity},
+                model_id=model_id,
+            )
+            if int(version.version) > newest:
+                break
+            client.delete_model_version(model_name(loop), version.version)
+        client.set_registered_model_alias(model_name(loop), CHALLENGER, version.version)
         return RegisteredPolicy(str(version.version), run.info.run_id, policy)
 
-    def set_champion(self, loop: str, version: str) -> None:
-        """Let the alias `champion` point to `version`."""
-        self.client.set_registered_model_alias(_model_name(loop), CHAMPION, version)
+    def set_champion(self, loop: str, version: str) -> bool:
+        """Let the alias `champion` point to `version`; whether MLflow still has that version."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self.client.set_registered_model_alias(model_name(loop), CHAMPION, version)
+        except MlflowException as error:
+            if error.error_code in _NOT_THERE:
+                return False
+            raise
+        return True
+
+    def champion_alias(self, loop: str) -> str | None:
+        """The version that bears the alias `champion`; None without one."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return str(self.client.get_model_version_by_alias(model_name(loop), CHAMPION).version)
+        except MlflowException as error:
+            if error.error_code in _NOT_THERE:
+                return None
+            raise
 
     def trace(self, loop: str, turn: str, conversations: Sequence[Conversation]) -> int:
         """Write the calls of a turn as traces, unless that is switched off; how many there were. Never raises."""
@@ -170,13 +219,23 @@ class Tracking:
         """Address of a run in the MLflow UI."""
         return f"{self.ui}/#/experiments/{self._experiment(loop)}/runs/{run_id}"
 
-    def _registered(self, version: Any) -> RegisteredPolicy:
+    def _registered(self, loop: str, version: Any) -> RegisteredPolicy:
+        from mlflow.exceptions import MlflowException
+
         from orchestration.registry import policy_model
 
-        return RegisteredPolicy(str(version.version), version.run_id, policy_model.read(version.run_id))
+        try:
+            policy = policy_model.read(version.run_id)
+        except (MlflowException, OSError) as error:
+            raise LookupError(
+                f"MLflow has {model_name(loop)}/{version.version}, but not its artifact {policy_model.POLICY_FILE}, "
+                f"and the warehouse does not know the policy: bring {ARTIFACTS}/ back from a backup, or put another "
+                f"version in force with `flywheel rollback {loop} --to VERSION`."
+            ) from error
+        return RegisteredPolicy(str(version.version), version.run_id, policy)
 
     def _trained_before(self, loop: str, turn: str, identity: str) -> Any:
-        wanted = f"name = '{_model_name(loop)}' and tags.turn = '{turn}' and tags.training = '{identity}'"
+        wanted = f"name = '{model_name(loop)}' and tags.turn = '{turn}' and tags.training = '{identity}'"
         found = self.client.search_model_versions(wanted, max_results=1)
         return found[0] if found else None
 
@@ -184,12 +243,14 @@ class Tracking:
         name = f"flywheel-{loop}"
         known = self.client.get_experiment_by_name(name)
         if known is not None:
+            if known.lifecycle_stage == "deleted":  # by hand, in MLflow's pages: what a turn needs is brought back
+                self.client.restore_experiment(known.experiment_id)
             return known.experiment_id
-        return self.client.create_experiment(name, artifact_location=(self.folder / "mlartifacts" / loop).as_uri())
+        return self.client.create_experiment(name, artifact_location=(self.folder / ARTIFACTS / loop).as_uri())
 
     @property
     def _uri(self) -> str:
-        return f"sqlite:///{self.folder / 'mlflow.db'}"
+        return f"sqlite:///{self.folder / DATABASE}"
 
 
 class TrackingResource(dg.ConfigurableResource):
@@ -227,7 +288,8 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _model_name(loop: str) -> str:
+def model_name(loop: str) -> str:
+    """Name of the loop's registered model."""
     return f"{loop}-policy"
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
 
+from orchestration.environment import DBT, shed
 from orchestration.warehouse.protocol import DbtTarget
 
 PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
@@ -31,8 +32,8 @@ class DbtError(RuntimeError):
 
 
 def target_path() -> Path:
-    """Where dbt leaves the manifest and compiled SQL: DBT_TARGET_PATH, or target/ in the project."""
-    return Path(os.environ.get("DBT_TARGET_PATH") or PROJECT / "target").resolve()
+    """Where dbt leaves the manifest and compiled SQL: target/ in the project."""
+    return (PROJECT / "target").resolve()
 
 
 def manifest_path() -> Path:
@@ -125,6 +126,8 @@ def _file_lock(target: Path) -> Iterator[None]:
 
 @contextmanager
 def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """The environment of a call: `values`, and of dbt's own variables nothing that was set for other work."""
+    foreign = shed(*DBT)
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
@@ -135,3 +138,4 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+        os.environ.update(foreign)

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, ClassVar
 from orchestration.tables import SCHEMA, TABLES, Table
 from orchestration.warehouse.kept_open import LOOK_S, connected, kept_open, no_longer_want, want
 from orchestration.warehouse.partitions import exactly_those_of, lacking, only_those_of, partition
-from orchestration.warehouse.protocol import DbtTarget, Parameters, Query, StatementError, WarehouseBusyError
+from orchestration.warehouse.protocol import (
+    DbtTarget,
+    Parameters,
+    Query,
+    StatementError,
+    WarehouseBusyError,
+    WarehouseError,
+)
 
 if TYPE_CHECKING:
     import duckdb
@@ -209,6 +216,11 @@ class DuckDBWarehouse:
     def _opened(self) -> "duckdb.DuckDBPyConnection":
         import duckdb
 
+        if "?" in str(self.path.resolve()):  # it would look for its journal in another folder
+            raise WarehouseError(
+                f"DuckDB reads a `?` in the path of {self.path.name} as the beginning of options: choose a "
+                "FLYWHEEL_HOME without one, or keep the warehouse in Postgres (FLYWHEEL_WAREHOUSE)."
+            )
         self.path.parent.mkdir(parents=True, exist_ok=True)
         deadline, waits = time.monotonic() + self.lock_timeout_s, False
         while True:

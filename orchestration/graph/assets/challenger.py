@@ -16,6 +16,7 @@ from orchestration.graph.bound import BoundLoop
 from orchestration.learning.policies.policy import Policy
 from orchestration.learning.policies.summary import beliefs_table, metrics_of
 from orchestration.loops.declaration import Loop
+from orchestration.registry.champions import newest_version
 from orchestration.registry.tracking import RegisteredPolicy, Tracking, Training
 from orchestration.tables import TABLES
 from orchestration.warehouse.protocol import Warehouse
@@ -69,7 +70,8 @@ def challenger_asset(bound: BoundLoop) -> dg.AssetsDefinition:
             tags={"dagster_run": context.run.run_id, "simulated": str(bool(evidence["simulated"].any())).lower()},
             documents={"model_card.md": model_card(policy, loop, trained_on, evidence)},
         )
-        registered = tracking.register(loop.name, policy.to_json(), training, evidence)
+        newest = newest_version(warehouse, loop.name)
+        registered = tracking.register(loop.name, policy.to_json(), training, evidence, newest=newest)
         context.add_output_metadata(
             {
                 "policy_version": registered.version,

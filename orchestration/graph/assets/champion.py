@@ -1,6 +1,6 @@
 """The policy in force when a turn begins.
 
-Here: asking the registry for it, and the first one of all.
+Here: asking the records for it, and the first one of all.
 Not here: what replaces it (challenger, promotion).
 """
 
@@ -10,6 +10,7 @@ import dagster as dg
 
 from orchestration.graph.assets.stage import MODEL_REGISTRY, is_released, key_of, turn_asset
 from orchestration.graph.bound import BoundLoop
+from orchestration.registry.champions import newest_version, standing_champion
 from orchestration.registry.tracking import Tracking, Training
 from orchestration.warehouse.protocol import Warehouse
 
@@ -42,11 +43,14 @@ def champion_asset(bound: BoundLoop) -> dg.AssetsDefinition:
 
         if is_released(context, warehouse, loop):
             return None
-        registered = tracking.champion(loop.name)
+        turn = context.partition_key
+        registered = standing_champion(warehouse, tracking, loop.name, turn, context.log.warning)
         if registered is None:
             first = loop.delivery.first(loop, bound.by_format).to_json()
-            training = Training(context.partition_key, {"policy": "uniform over recipes"}, {}, {})
-            registered = tracking.register(loop.name, first, training, evidence=None)
+            training = Training(turn, {"policy": "uniform over recipes"}, {}, {})
+            registered = tracking.register(
+                loop.name, first, training, evidence=None, newest=newest_version(warehouse, loop.name)
+            )
             tracking.set_champion(loop.name, registered.version)
         context.add_output_metadata(
             {

@@ -12,7 +12,7 @@ import dagster as dg
 from orchestration.graph.assets.learned_from import learned_from
 from orchestration.graph.assets.stage import key_of, turn_asset
 from orchestration.graph.bound import BoundLoop
-from orchestration.registry.champions import champion_in_force
+from orchestration.registry.champions import champion_in_force, policy_of
 from orchestration.registry.tracking import Tracking
 from orchestration.tables import TABLES
 from orchestration.warehouse.protocol import Warehouse
@@ -38,7 +38,7 @@ def comparison_asset(bound: BoundLoop) -> dg.AssetsDefinition:
     ) -> Any:
         turn = context.partition_key
         version = champion_in_force(warehouse, loop.name, turn)
-        champion = bound.policy(tracking.version(loop.name, version).policy)
+        champion = bound.policy(policy_of(warehouse, tracking, loop.name, version).policy)
         found = loop.delivery.compared(learned_from(bound, warehouse, turn), champion)
         context.add_output_metadata({"champion": version})
         if not found:

@@ -27,6 +27,7 @@ from orchestration.learning.proof.guardrails import worsening
 from orchestration.learning.proof.paired_estimate import Increment, PairedEstimate, accumulate
 from orchestration.learning.proof.power import units_to_see, units_to_see_amount
 from orchestration.loops.declaration import Guardrail, Loop
+from orchestration.registry.champions import policy_of
 from orchestration.registry.tracking import Tracking
 from orchestration.warehouse.protocol import Warehouse
 
@@ -164,7 +165,7 @@ def cost_guardrails(
         return []
     known = warehouse.read(COSTS, {"loop": loop.name, "turn": turn})
     places = loop.delivery.places(read)
-    before = bound.policy(tracking.version(loop.name, champion).policy)
+    before = bound.policy(policy_of(warehouse, tracking, loop.name, champion).policy)
     found = []
     for limit in loop.costs:
         by_option = dict(known.select("option_id", limit.name).drop_nulls().iter_rows())

@@ -36,7 +36,7 @@ SENTENCES: dict[str, str] = {
     "missing": "{column} is empty.",
     "unknown_loop": "No loop of this flywheel has that name.",
     "unknown_event_type": "event_type is neither `exposure` nor an outcome that the loop declares.",
-    "before_first_turn": "occurred_at lies before the first turn.",
+    "before_first_turn": "occurred_at lies before the first turn, or the first that FLYWHEEL_KEEP_TURNS has kept.",
     "future_timestamp": "{column} lies in the future.",
     "missing_variant": "An exposure must name the variant that was met.",
     "unknown_subject": "Nothing was released for this subject in the turn, or in those that it reaches back to.",
