@@ -57,20 +57,20 @@ class Terminal:
         """Run a command of `flywheel` to its end, after having killed it at random moments."""
         name = command[0] if command[0] != "turn" else command[-1]
         for _ in range(self.kills):
-            with self._process(command) as process:
+            with self.process(command) as process:
                 try:
                     process.wait(self.chance.uniform(0.0, self.seconds.get(name, 8.0)))
                 except subprocess.TimeoutExpired:
                     self.killed += 1
         started = time.perf_counter()
-        with self._process(command) as process:
+        with self.process(command) as process:
             said = process.communicate()[0]
         if process.returncode:
             raise RuntimeError(f"flywheel {' '.join(command)} failed: {said[-2_000:]}")
         self.seconds[name] = time.perf_counter() - started
 
     @contextmanager
-    def _process(self, command: Sequence[str]) -> "Iterator[subprocess.Popen[str]]":
+    def process(self, command: Sequence[str]) -> "Iterator[subprocess.Popen[str]]":
         process = subprocess.Popen(
             [sys.executable, "-m", "orchestration", *command],
             cwd=FOLDER.parent,
@@ -208,18 +208,35 @@ def in_the_daemon(folder: Path, kills: int) -> list[Row]:
                     waited.append(time.monotonic() - started)
                     stuck += not ended or daemon.status(behind) != "SUCCESS"
                     print(f"  daemon {number + 1}/{kills}: the queue went on after {waited[-1]:.0f} s", flush=True)
-                # A run of a terminal that dies says nothing to anybody: the daemon has to find out.
-                terminal = Terminal(shop, chance, kills=1, seconds={"--produce": 6.0})
-                terminal.run("turn", TURNS[0], "--produce")
-                left = [run.run_id for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))]
-                given_up = _wait(lambda: all(daemon.status(run) == "FAILURE" for run in left))
-                stuck += not given_up
+                given_up = _given_up_after_the_terminal_died(daemon)
+                stuck += given_up is None
         rows = len(open_warehouse(shop.settings).read("select * from flywheel.releases"))
     return [
         measured(f"{kills} kills of runs in the daemon: runs behind that were stuck or failed", stuck, "runs", goal=0),
         measured("seconds until the run behind had ended", waited or 0.0, "s", goal=PATIENCE_S),
+        measured("seconds until a run was given up whose terminal was killed", given_up or PATIENCE_S, "s", goal=180),
         measured("rows released by the runs that went on", rows, "rows"),
     ]
+
+
+def _given_up_after_the_terminal_died(daemon: Daemon) -> float | None:
+    """Seconds until the daemon has noticed that a run of a terminal is dead, which tells nobody; None if it has not.
+
+    What is asked of the daemon meanwhile has to end well, too.
+    """
+    started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
+    command = ("turn", TURNS[1], "--produce")
+    with Terminal(daemon.shop, random.Random(SEED)).process(command) as process:
+        _wait(lambda: bool(daemon.instance.get_runs(started)) or process.poll() is not None)
+        left = [run.run_id for run in daemon.instance.get_runs(started)]
+    killed_at = time.monotonic()
+    if not left:
+        raise RuntimeError("The terminal's run had ended before it could be killed.")
+    behind = daemon.ask("produce", TURNS[1])
+    if not _wait(lambda: all(daemon.status(run) == "FAILURE" for run in left)):
+        return None
+    seconds = time.monotonic() - killed_at
+    return seconds if _wait(lambda: daemon.status(behind) == "SUCCESS") else None
 
 
 @contextmanager
