@@ -466,8 +466,9 @@ _ALL = (
         "value": ("VARCHAR", "Its value; of the key of pseudonyms only a pseudonym that it gives."),
         "recorded_at": ("TIMESTAMP", "When, in UTC."),
     }),
-    Table("prunings", "one row per pruning that took rows away", ("turn",), {
+    Table("prunings", "one row per pruning that took rows away", ("turn", "pruned_at"), {
         "turn": ("DATE", "First turn that was kept: of those before it only what later turns rest on is left."),
+        "events": ("BIGINT", "Rows of `flywheel.events` that went, so that accepted rows can still be accounted for."),
         "pruned_at": ("TIMESTAMP", "When, in UTC."),
     }),
     Table("promotion_conditions", "one row per turn, loop, record and condition",

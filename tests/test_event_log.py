@@ -91,3 +91,20 @@ def test_events_that_belong_together_are_kept_all_or_none(monkeypatch: pytest.Mo
         monkeypatch.undo()
         log.store_event_batch(kept)
         assert len(log.get_logs_for_run(run_id)) == len(before) + len(kept)
+
+
+@dg.asset_check(asset=counted)
+def holds() -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(passed=True)
+
+
+def test_a_run_that_is_deleted_leaves_nothing_and_its_file_may_go() -> None:
+    with dg.DagsterInstance.get() as instance:
+        gone, kept = (dg.materialize([counted, holds], instance=instance).run_id for _ in range(2))
+        instance.delete_run(gone)
+        folder = Path(instance.root_directory, "history", "runs")
+        (folder / f"{gone}.db").unlink()
+        with sqlite3.connect(folder / "index.db") as index:
+            for table in ("event_logs", "asset_check_executions"):
+                assert {run for (run,) in index.execute(f"select run_id from {table}")} == {kept}
+        assert len(types_of(instance, kept)) > 5

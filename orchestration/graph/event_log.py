@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
 from sqlalchemy import create_engine, event
 from sqlalchemy.pool import StaticPool
@@ -62,8 +63,10 @@ class KeptOpenEventLog(SqliteEventLogStorage):
         return cls(str(Path(os.environ["DAGSTER_HOME"]) / "history" / "runs"), inst_data)
 
     def delete_events(self, run_id: str) -> None:
-        """The run's own file is no longer kept open: it may be removed."""
+        """Those of its checks with it, which Dagster would leave for ever; its own file is no longer kept open."""
         super().delete_events(run_id)
+        with self.index_connection() as connection:
+            connection.execute(AssetCheckExecutionsTable.delete().where(AssetCheckExecutionsTable.c.run_id == run_id))
         with self._db_lock:
             engine = self._engines.pop(run_id, None)
             self._initialized_dbs.discard(run_id)

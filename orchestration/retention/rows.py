@@ -14,9 +14,9 @@ from datetime import UTC, date, datetime, timedelta
 from orchestration.tables import TABLES
 from orchestration.warehouse.protocol import Statements, Warehouse
 
-REACH = timedelta(days=31)
+REACH = timedelta(days=31 + 7)
 """How far a turn looks back: four weeks for what its units did before (marts.pre_period_moments), 31 days for exposures
-that an outcome is booked to (graph.backfills)."""
+that an outcome is booked to (graph.backfills); and the length of a turn, in which the first of those days lies."""
 RAW = ("events", "exposures")
 TEXTS = {
     "briefs": ("messages", "exemplars", "context", "sources", "fields"),
@@ -110,14 +110,14 @@ def take_away(warehouse: Warehouse, first: date) -> int:
     """
     since = pruned_to(warehouse)
     with warehouse.transaction() as statements:
-        taken = sum(_taken(statements, name, first - REACH) for name in RAW)
+        taken = {name: _taken(statements, name, first - REACH) for name in RAW}
         for turn in _turns(statements, "briefs", first, since):
             _blank(statements, turn)
-        if since is None or since < first:
+        if since is None or since < first or any(taken.values()):
             table = TABLES["prunings"]
             now = datetime.now(UTC).replace(tzinfo=None)
-            statements.append(table, table.frame([{"turn": first, "pruned_at": now}]))
-    return taken
+            statements.append(table, table.frame([{"turn": first, "events": taken["events"], "pruned_at": now}]))
+    return sum(taken.values())
 
 
 def _taken(statements: Statements, name: str, before: date) -> int:
