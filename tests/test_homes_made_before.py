@@ -41,6 +41,8 @@ TABLES_SINCE = (
     "flywheel.deliveries",
     "flywheel.withdrawals",
     "flywheel.landed_documents",
+    "flywheel.home_settings",
+    "flywheel.prunings",
     "marts.decision_readouts",
     "marts.option_outcomes",
 )

@@ -138,7 +138,8 @@ def roll_back(
     if newest is None:
         raise LookupError(f"No turn of {loop} has been learned, so there is nothing to roll back.")
     present = champion_in_force(warehouse, loop, date.max.isoformat())
-    if to == present:
+    if to == present:  # asked again, as after a kill: the record is there, and only the alias may not be
+        tracking.set_champion(loop, present)
         return present, present
     if to is None and rolled_back_to(warehouse, loop, str(newest)) == present:
         raise LookupError(
@@ -149,9 +150,6 @@ def roll_back(
     if target is None:
         raise LookupError(f"{loop}-policy/{present} is the first champion; name another version with --to.")
     policy_of(warehouse, tracking, loop, target)
-    if target == present:  # asked again, as after a kill: the record is there, and only the alias may not be
-        tracking.set_champion(loop, target)
-        return present, target
     row = {
         "turn": newest,
         "loop": loop,
