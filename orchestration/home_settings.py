@@ -56,7 +56,8 @@ def hold_settings(settings: Settings, warehouse: Warehouse) -> None:
     living = bool(warehouse.read(HAS_TURNS).item())
     present = defining(settings)
     belongs = settings.root / BELONGS
-    if belongs.exists() and json.loads(belongs.read_text())[_WAREHOUSE] != recorded.get(_WAREHOUSE):
+    known = json.loads(belongs.read_text())[_WAREHOUSE] if belongs.exists() else None
+    if known is not None and (not living or recorded.get(_WAREHOUSE, known) != known):
         raise HomeSettingsError(
             f"The turns of {settings.home} lie in another warehouse than {warehouse.name}: set FLYWHEEL_WAREHOUSE to "
             "what it was, bring a lost file back from a backup, or begin anew in another FLYWHEEL_HOME."
@@ -67,13 +68,17 @@ def hold_settings(settings: Settings, warehouse: Warehouse) -> None:
             raise HomeSettingsError(" ".join(found))
     elif living:
         _refuse_another_calendar(settings, warehouse)
-    wanted = {**present, **(recorded if living else {}), _WAREHOUSE: recorded.get(_WAREHOUSE) or uuid.uuid4().hex}
+    wanted = {
+        **present,
+        **(recorded if living else {}),
+        _WAREHOUSE: recorded.get(_WAREHOUSE) or known or uuid.uuid4().hex,
+    }
     if wanted != recorded:
         now = datetime.now(UTC).replace(tzinfo=None)
         table = TABLES["home_settings"]
         rows = [{"setting": name, "value": value, "recorded_at": now} for name, value in sorted(wanted.items())]
         warehouse.replace(table, table.frame(rows))
-    if living and not belongs.exists():
+    if living and known is None:
         partial = belongs.with_name(f".{BELONGS}.partial")
         partial.write_text(json.dumps({_WAREHOUSE: wanted[_WAREHOUSE]}))
         partial.replace(belongs)
