@@ -26,25 +26,26 @@ def warehouse(tmp_path: Path) -> DuckDBWarehouse:
     """Twelve weekly turns of a loop, each with a file of two events, an exposure, and two candidates of which one went
     out; the second turn promoted version 2, which is champion since."""
     filled = DuckDBWarehouse(tmp_path / "w.duckdb")
-    for number, turn in enumerate(TURNS):
-        of = {"turn": turn, "loop": "content"}
-        champion = "1" if number < 2 else "2"
-        add(filled, "champions", {**of, "policy_version": champion, "policy": "{}"})
-        add(filled, "challengers", {**of, "policy_version": str(number + 1), "policy": "{}"})
-        decided = {"champion_before": champion, "champion_after": "1" if number < 1 else "2", "challenger": "9"}
-        add(filled, "promotions", {**of, **decided, "decided_at": datetime(2026, 6, 1)})
-        sent = [{**of, "event_id": f"e{number}-{each}", "file_hash": f"f{number}"} for each in range(2)]
-        add(filled, "events", *sent)
-        add(filled, "exposures", {**of, "exposure_id": f"e{number}-0"})
-        file = {"kind": "events", "file_hash": f"f{number}", "name": f"events/{number}.ndjson", "bytes": 1}
-        counts = {"rows_read": 2, "accepted": 2, "duplicates": 0, "quarantined": 0, "modified_ns": 0}
-        add(filled, "landed_files", {**file, **counts})
-        for each, text in (("out", "kept"), ("not", "goes")):
-            ids = {"brief_id": f"b{number}-{each}", "candidate_id": f"c{number}-{each}"}
-            add(filled, "briefs", {**of, **ids, "messages": text, "option_id": "o", "propensity": 0.5})
-            add(filled, "candidates", {**of, **ids, "text": text, "status": "ok"})
-        add(filled, "releases", {**of, "candidate_id": f"c{number}-out", "policy_version": champion})
-        add(filled, "evidence", {**of, "subject_id": "s", "variant_id": "v", "units": 1})
+    with filled.kept():
+        for number, turn in enumerate(TURNS):
+            of = {"turn": turn, "loop": "content"}
+            champion = "1" if number < 2 else "2"
+            add(filled, "champions", {**of, "policy_version": champion, "policy": "{}"})
+            add(filled, "challengers", {**of, "policy_version": str(number + 1), "policy": "{}"})
+            decided = {"champion_before": champion, "champion_after": "1" if number < 1 else "2", "challenger": "9"}
+            add(filled, "promotions", {**of, **decided, "decided_at": datetime(2026, 6, 1)})
+            sent = [{**of, "event_id": f"e{number}-{each}", "file_hash": f"f{number}"} for each in range(2)]
+            add(filled, "events", *sent)
+            add(filled, "exposures", {**of, "exposure_id": f"e{number}-0"})
+            file = {"kind": "events", "file_hash": f"f{number}", "name": f"events/{number}.ndjson", "bytes": 1}
+            counts = {"rows_read": 2, "accepted": 2, "duplicates": 0, "quarantined": 0, "modified_ns": 0}
+            add(filled, "landed_files", {**file, **counts})
+            for each, text in (("out", "kept"), ("not", "goes")):
+                ids = {"brief_id": f"b{number}-{each}", "candidate_id": f"c{number}-{each}"}
+                add(filled, "briefs", {**of, **ids, "messages": text, "option_id": "o", "propensity": 0.5})
+                add(filled, "candidates", {**of, **ids, "text": text, "status": "ok"})
+            add(filled, "releases", {**of, "candidate_id": f"c{number}-out", "policy_version": champion})
+            add(filled, "evidence", {**of, "subject_id": "s", "variant_id": "v", "units": 1})
     return filled
 
 
