@@ -57,14 +57,14 @@ def turn(
 ) -> None:
     """Run one turn in one process, with progress: produce and, once its window has closed, learn."""
     from orchestration.commands.dry_run import planned_calls
+    from orchestration.flywheel_file import loops_at
     from orchestration.graph.driver import Flywheel
-    from orchestration.loops.found import declared_loops
 
     settings = Settings()
     wheel = Flywheel(settings, tell=lambda line: typer.echo(line))
     with plain_errors():
         if dry_run:
-            for line in planned_calls(key, declared_loops(settings.loops, settings.brand_file), settings):
+            for line in planned_calls(key, loops_at(settings), settings):
                 typer.echo(line)
             return
         if produce or not learn:
@@ -137,13 +137,12 @@ def doctor() -> None:
     """Check the set-up, and name the remedy for whatever is wrong. Changes nothing; exits 1 if a turn cannot run."""
     from rich.table import Table
 
-    from orchestration.commands.doctor import findings
-    from orchestration.loops.found import declared_loops
+    from orchestration.commands.doctor import findings, loops_as_far_as_declared
 
     settings = Settings()
     table = Table("check", "", "found", "remedy", show_lines=True)
     failed = False
-    for finding in findings(settings, declared_loops(settings.loops, settings.brand_file), open_landing()):
+    for finding in findings(settings, loops_as_far_as_declared(settings), open_landing()):
         mark = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "fails": "[red]fails[/]"}[finding.state]
         table.add_row(finding.check, mark, finding.found, finding.remedy if finding.state != "ok" else "")
         failed |= finding.state == "fails"
@@ -241,15 +240,15 @@ def export(
 ) -> None:
     """Write a fine-tuning set as chat-format JSONL; every line is checked first."""
     from orchestration.commands.exporting import export as write
-    from orchestration.loops.found import found_loops
+    from orchestration.flywheel_file import every_loop_at
 
     with plain_errors():
-        found, named = found_loops(), loop or only_loop()
+        found, named = every_loop_at(Settings()), loop or only_loop()
         if named not in found:
             raise LookupError(f"There is no loop {named!r}; the loops found are {', '.join(sorted(found))}.")
         if kind not in ("sft", "dpo"):
             raise ValueError(f"{kind!r} is no kind of set: sft or dpo.")
-        exported = write(open_warehouse(), found[named](Settings().brand_file), kind, Path(folder))  # type: ignore[arg-type]
+        exported = write(open_warehouse(), found[named], kind, Path(folder))  # type: ignore[arg-type]
     note = "" if exported.enough else " The endpoint takes no fewer than 10."
     audience = " A simulated audience chose them." if exported.simulated else ""
     typer.echo(f"{exported.lines} lines in {exported.path}.{audience}{note}")

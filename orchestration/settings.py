@@ -143,6 +143,11 @@ class Settings(BaseSettings):
         description="Languages to generate in, as ISO 639-1 codes: `en,de`; the first for subjects that name none.",
     )
     brand_file: Path | None = Field(None, description="TOML file of banned claims; the shipped one when unset.")
+    config: Path | None = Field(
+        None,
+        description="TOML file that maps your own columns and says which are facts; `flywheel.toml` in the project's "
+        "folder when unset.",
+    )
     pseudonym_key: SecretStr | None = Field(
         None,
         description="Key of the hash that replaces customer identifiers; made once under home when unset.",

@@ -142,7 +142,7 @@ def test_headers_can_be_checked_before_anything_is_taken_in(shop: Shop) -> None:
     samples = [(name, problem) for name, problem, _ in shop.landing.samples("subjects", LOOP) if problem]
     assert [f"{name} {problem}" for name, problem in samples] == [
         "content/subjects/a.csv misses the column 'size' (found: product_id, brand, category, description). "
-        "Add or rename it, and land the file again; `flywheel doctor` checks all files.",
+        "Add it, or map it under [loops.content.subjects] in flywheel.toml; `flywheel doctor` checks all files.",
         "content/subjects/b.ndjson misses the columns 'description', 'size' (found: brand, category, product_id). "
-        "Add or rename them, and land the file again; `flywheel doctor` checks all files.",
+        "Add them, or map them under [loops.content.subjects] in flywheel.toml; `flywheel doctor` checks all files.",
     ]

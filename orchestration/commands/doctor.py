@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from orchestration.flywheel_file import WrongFlywheelFileError, loops_at, told
 from orchestration.landing.folder import Landing
 from orchestration.landing.manifest import FileKind
 from orchestration.landing.pseudonyms import KEY_FILE
 from orchestration.landing.rules.problems import explained
 from orchestration.loops.declaration import Loop
+from orchestration.loops.found import declared_loops
 from orchestration.model.local_weights import LOCAL_MODELS, is_installed
 from orchestration.settings import Settings
 from orchestration.warehouse.engines import open_warehouse
@@ -38,11 +40,20 @@ class Finding:
     remedy: str = ""
 
 
+def loops_as_far_as_declared(settings: Settings) -> Sequence[Loop]:
+    """The loops that turn here; without what flywheel.toml says where it cannot be read, which a check tells."""
+    try:
+        return loops_at(settings)
+    except WrongFlywheelFileError:
+        return declared_loops(settings.loops, settings.brand_file)
+
+
 def findings(settings: Settings, loops: Sequence[Loop], landing: Landing) -> Iterator[Finding]:
     """Every check in turn. None of them changes anything, calls a model or costs anything."""
     checks: Sequence[Callable[[], Finding]] = (
         lambda: _home(settings),
         lambda: _first_turn(settings),
+        lambda: _flywheel_file(settings),
         lambda: _endpoint(settings),
         lambda: _languages(settings, loops),
         lambda: _budget(settings),
@@ -79,6 +90,14 @@ def _first_turn(settings: Settings) -> Finding:
             "turns", "note", f"weekly turns start on {settings.first_turn:%A}", "Set FLYWHEEL_FIRST_TURN to a Monday."
         )
     return Finding("turns", "ok", f"{settings.cadence} from {settings.first_turn}")
+
+
+def _flywheel_file(settings: Settings) -> Finding:
+    try:
+        loops_at(settings)
+        return Finding("flywheel.toml", "ok", told(settings))
+    except WrongFlywheelFileError as error:
+        return Finding("flywheel.toml", "fails", str(error), "Correct it: nothing turns until then.")
 
 
 def _endpoint(settings: Settings) -> Finding:
@@ -157,7 +176,7 @@ def _subjects(settings: Settings, loop: Loop, landing: Landing) -> Finding:
     refused, doubtful = _looked_at(landing, "subjects", loop)
     if refused:
         return Finding(
-            check, "fails", "; ".join(refused), f"The columns needed are {', '.join(loop.subjects.columns)}."
+            check, "fails", "; ".join(refused), f"The columns needed are {', '.join(loop.subjects.needed_as_landed)}."
         )
     if doubtful:
         return Finding(check, "note", "; ".join(doubtful), ROWS_REMEDY)

@@ -95,7 +95,6 @@ def _decide(candidate: str, decision: str, **options: Any) -> None:
 
 def _loops() -> "dict[str, Loop]":
     """Every loop found, by name, whichever of them turn here: what waits may be of any."""
-    from orchestration.loops.found import found_loops
+    from orchestration.flywheel_file import every_loop_at
 
-    brand = Settings().brand_file
-    return {name: declare(brand) for name, declare in found_loops().items()}
+    return every_loop_at(Settings())

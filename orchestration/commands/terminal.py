@@ -94,10 +94,9 @@ class PlainErrorsGroup(TyperGroup):
 
 def only_loop() -> str:
     """The loop that turns in this home. Raises ValueError, naming them, where several do."""
-    from orchestration.loops.found import declared_loops
+    from orchestration.flywheel_file import loops_at
 
-    settings = Settings()
-    names = [loop.name for loop in declared_loops(settings.loops, settings.brand_file)]
+    names = [loop.name for loop in loops_at(Settings())]
     if len(names) > 1:
         raise ValueError(f"Several loops turn here ({', '.join(names)}): name one with --loop.")
     return names[0]

@@ -34,12 +34,12 @@ def withdraw(
     """Take something released down at once, for good: the outbox of the turn in force is written without it, its share
     goes to the original, and no later turn releases it. A subject takes all its variants with it."""
     from orchestration.commands import withdrawing
-    from orchestration.loops.found import found_loops
+    from orchestration.flywheel_file import every_loop_at
 
     with plain_errors():
         if (target is None) == (undo is None):
             raise ValueError("Name what is to come down, or with --undo the withdrawal to take back: one of them.")
-        loops = {name: declare(Settings().brand_file) for name, declare in found_loops().items()}
+        loops = every_loop_at(Settings())
         warehouse, landing, outbox = open_warehouse(), open_landing(), open_outbox()
         if undo is not None:
             if dry_run:

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from orchestration.delivery.protocol import Deciding, Draw, When
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     import polars as pl
 
     from orchestration.loops.declaration import Loop
+
+
+Row = Mapping[str, Any]
+"""A row of `flywheel.subjects`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +57,8 @@ class Briefing:
 
 def brief_rows(subjects: "pl.DataFrame", briefing: Briefing) -> "pl.DataFrame":
     """One row for each subject and option drawn. Same input, same rows: seeds and identities are hashes."""
-    facts_of = {row["subject_id"]: row["facts"] for row in subjects.to_dicts()}
-    rows = [row for subject in subjects.to_dicts() for row in _briefs_of(subject, briefing, facts_of)]
+    by_id = {row["subject_id"]: row for row in subjects.to_dicts()}
+    rows = [row for subject in subjects.to_dicts() for row in _briefs_of(subject, briefing, by_id)]
     return TABLES["briefs"].frame(rows)
 
 
@@ -81,7 +85,7 @@ def features_of(loop: "Loop", facts: Mapping[str, str]) -> dict[str, str | float
     return {name: _number_or_text(facts[name]) for name in loop.subjects.features if facts.get(name)}
 
 
-def _briefs_of(row: Mapping[str, Any], briefing: Briefing, facts_of: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+def _briefs_of(row: Mapping[str, Any], briefing: Briefing, by_id: Mapping[str, Row]) -> Iterator[dict[str, Any]]:
     loop = briefing.loop
     subject = subject_of(row, briefing.in_force, briefing.language)
     if not briefing.writes(subject.format, subject.language):
@@ -109,7 +113,7 @@ def _briefs_of(row: Mapping[str, Any], briefing: Briefing, facts_of: Mapping[str
     )
     passages = loop.generation.passages(subject, briefing.find) if draws and reason is None else ()
     for draw in draws:
-        yield _row(row, subject, draw, context, passages, reason, briefing, facts_of)
+        yield _row(row, subject, draw, context, passages, reason, briefing, by_id)
 
 
 def _row(
@@ -120,15 +124,17 @@ def _row(
     passages: Sequence[Passage],
     reason: str | None,
     briefing: Briefing,
-    facts_of: Mapping[str, str],
+    by_id: Mapping[str, Row],
 ) -> dict[str, Any]:
     loop, when, offer = briefing.loop, briefing.when, draw.offer
     recipe = next((each for each in briefing.recipes if each.recipe_id == offer.recipe_id), None)
-    asked = recipe if loop.generation.asks(loop.answer) else None
-    examples = _examples(subject.subject_id, recipe, briefing, facts_of)
+    examples = _examples(subject.subject_id, recipe, briefing, by_id)
+    asked = recipe.suited_to(subject.facts, has_examples=bool(examples)) if recipe else None
+    asked = asked if loop.generation.asks(loop.answer) else None
+    told = replace(subject, facts=_told(row, recipe, loop))
     option = offer.option.option_id
     seed = int(_hash(when.seed, when.turn, subject.subject_id, option)[:8], 16) & 0x7FFFFFFF if asked else 0
-    messages = messages_of(subject, offer, asked, passages, examples, loop.answer)
+    messages = messages_of(told, offer, asked, passages, examples, loop.answer)
     identity = (option, messages, seed) if asked else (messages,)
     logged = draw.probabilities
     parts = {each.option_id: dict(each.parts) for each in context.options} if logged else {}
@@ -159,7 +165,7 @@ def _row(
     }
 
 
-def _examples(subject_id: str, recipe: Recipe | None, briefing: Briefing, facts_of: Mapping[str, str]) -> list[Example]:
+def _examples(subject_id: str, recipe: Recipe | None, briefing: Briefing, by_id: Mapping[str, Row]) -> list[Example]:
     """What won before with this recipe, for other subjects of the turn; nothing that was withdrawn since."""
     if recipe is None:
         return []
@@ -169,12 +175,20 @@ def _examples(subject_id: str, recipe: Recipe | None, briefing: Briefing, facts_
         for winner in briefing.policy.exemplars.get(recipe.recipe_id, ())
         if winner.variant_id not in down.variants and winner.subject_id not in down.subjects
     ]
-    shown = shown_to(subject_id, won, facts_of)
+    shown = shown_to(subject_id, won, {named: row["facts"] for named, row in by_id.items()})
     return [
-        Example(winner.variant_id, json.loads(facts_of[winner.subject_id]), winner.text)
+        Example(winner.variant_id, _told(by_id[winner.subject_id], recipe, briefing.loop), winner.text)
         for winner in shown
-        if winner.subject_id in facts_of
+        if winner.subject_id in by_id
     ]
+
+
+def _told(row: Row, recipe: Recipe | None, loop: "Loop") -> dict[str, str]:
+    """What a model is told of a subject. Examples of a trade have no text in force beside their facts, and a small model
+    takes their form for a rule: among them one that only repeats the facts is left out."""
+    facts = json.loads(row["facts"])
+    tersely = recipe is not None and recipe.shows_trade_of(facts)
+    return loop.subjects.told(facts, row["original"], tersely=tersely)
 
 
 def _number_or_text(value: str) -> str | float:

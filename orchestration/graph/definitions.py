@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 
+from orchestration.flywheel_file import loops_at
 from orchestration.graph.assets.briefs import briefs_asset
 from orchestration.graph.assets.candidates import candidates_asset
 from orchestration.graph.assets.challenger import challenger_asset
@@ -34,7 +35,6 @@ from orchestration.graph.sensors import landing_sensor, late_event_sensor
 from orchestration.landing.folder import landing_resource
 from orchestration.landing.outbox import OutboxResource
 from orchestration.loops.declaration import Loop
-from orchestration.loops.found import declared_loops
 from orchestration.model.language_model import model_resource
 from orchestration.registry.tracking import TrackingResource
 from orchestration.settings import Settings
@@ -89,7 +89,7 @@ def build_definitions(
 ) -> dg.Definitions:
     """The whole flywheel. `resources` replaces any of `flywheel_resources` by name."""
     settings = settings or Settings()
-    loops = tuple(loops or declared_loops(settings.loops, settings.brand_file))
+    loops = tuple(loops or loops_at(settings))
     turning = frozenset(loop.name for loop in loops)
     bounds = [BoundLoop.of(loop, settings, turning) for loop in loops]
     partitions = turn_partitions(settings)

@@ -1,16 +1,17 @@
 """Does it say only what the brief's facts say?
 
-Here: numbers, names, addresses on the web and statements of what a thing is made of, held against the facts.
+Here: numbers, prices, names, addresses on the web and statements of what a thing is made of, held against the facts.
 Not here: claims that a brand bans or wants backed (brand), and taste.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from orchestration.guards.fact_values import addresses, codes, posing, trusted
 from orchestration.guards.lexicon import word_set
 from orchestration.guards.names import Vocabulary, names
+from orchestration.guards.prices import Amount, amounts, is_price, prices, without_prices
 from orchestration.guards.quantities import Quantity, fact_quantities, mixed_words, quantities
 from orchestration.guards.readings import visible
 from orchestration.guards.verdict import Draft, Verdict
@@ -54,12 +55,21 @@ class Grounded:
     name: str = "grounded"
 
     def __call__(self, draft: Draft) -> Verdict:
-        values = tuple(trusted(draft.facts).values())
-        wrong = [*_unstated_numbers(draft.text, values), *_unstated_addresses(draft.text, values)]
-        doubtful = [*_spelled_numbers(draft.text, values)]
+        facts = trusted(draft.facts)
+        values = tuple(facts.values())
+        known_prices = _prices(facts, draft.original)
+        # A bare price is a number of money and lends itself to nothing that is counted.
+        counting = tuple(value for name, value in facts.items() if not is_price(name))
+        text = without_prices(draft.text)
+        wrong = [
+            *_wrong_prices(draft.text, known_prices),
+            *_unstated_numbers(text, counting, known_prices),
+            *_unstated_addresses(draft.text, values),
+        ]
+        doubtful = [*_spelled_numbers(text, counting), *_doubtful_prices(draft.text, known_prices)]
         known = Vocabulary.of((*values, *draft.facts))
         repeated = list(_repeated(draft, values, known))
-        doubtful += [f"the name {name!s}" for name in names(draft.text, draft.language, known)]
+        doubtful += [f"the name {name!s}" for name in names(text, draft.language, known)]
         if draft.language == "en":
             doubtful += [f"{item!r} in it" for item in _unstated_substances(draft.text, known)]
         found = list(dict.fromkeys([*wrong, *doubtful]))
@@ -83,8 +93,27 @@ def _unstated(text: str, values: tuple[str, ...]) -> Iterator[Quantity]:
             yield quantity
 
 
-def _unstated_numbers(text: str, values: tuple[str, ...]) -> Iterator[str]:
+def _prices(facts: Mapping[str, str], original: str) -> list[Amount]:
+    """The prices that facts say; what the text in force said of one counts where no other fact does."""
+    others = {name: value for name, value in facts.items() if value != original}
+    return prices(others) or prices(facts)
+
+
+def _wrong_prices(text: str, known: list[Amount]) -> Iterator[str]:
+    return (f"the price {it.shown}" for it in amounts(text) if not any(it.is_of(price) for price in known))
+
+
+def _doubtful_prices(text: str, known: list[Amount]) -> Iterator[str]:
+    for amount in amounts(text):
+        if (of := [price for price in known if amount.is_of(price)]) and all(price.currency is None for price in of):
+            yield f"the currency of {amount.shown}"
+
+
+def _unstated_numbers(text: str, values: tuple[str, ...], known_prices: list[Amount]) -> Iterator[str]:
+    cents = {price.cents for price in known_prices}
     for quantity in _unstated(text, values):
+        if quantity.counted is None and any(of is None and round(number * 100) in cents for of, _, number in quantity.readings):
+            continue  # a price without its currency
         if not quantity.spelled or _measured(quantity):
             yield f"the number {quantity.shown}{f' {quantity.counted}' if quantity.counted else ''}"
     facts = " ".join(values).casefold()

@@ -7,17 +7,20 @@ Not here: whether what it says is true (grounding).
 import re
 from dataclasses import dataclass
 
+from orchestration.guards.in_force import is_text
 from orchestration.guards.lexicon import word_set
 from orchestration.guards.names import Vocabulary
 from orchestration.guards.verdict import Draft, Verdict
 
 _WORD = re.compile(r"[^\W\d_]{3,}")
+_TITLES = word_set("title name product headline model")
 _SAYS_NOTHING = word_set("and are for from the with pack bag box mix all other any our your its has have not")
 
 
 @dataclass(frozen=True)
 class OnTopic:
-    """Flags an English text that holds no word of the facts named (of any fact, when none is named).
+    """Flags an English text that holds no word of the facts named. Where a subject has none of these, and where none is
+    named, its title counts; where it has none either, every fact and the text in force.
 
     Texts in other languages pass: their words cannot be held against facts that may be in English.
     """
@@ -26,7 +29,7 @@ class OnTopic:
     name: str = "on_topic"
 
     def __call__(self, draft: Draft) -> Verdict:
-        values = [draft.facts[fact] for fact in self.facts or draft.facts if draft.facts.get(fact)]
+        values = _about(draft, self.facts)
         if draft.language != "en" or not values:
             return Verdict(self.name, "pass", "Not judged: no fact in the text's language.")
         known = Vocabulary.of(values)
@@ -35,6 +38,13 @@ class OnTopic:
         if named:
             return Verdict(self.name, "pass", f"Names {', '.join(named[:3])}.")
         return Verdict(self.name, "flag", f"Names nothing of {'; '.join(values)!r}.")
+
+
+def _about(draft: Draft, named: tuple[str, ...]) -> list[str]:
+    """What says what the subject is."""
+    said = [value for name in named if (value := draft.facts.get(name, ""))]
+    said = said or [value for name, value in draft.facts.items() if value and name.casefold() in _TITLES]
+    return said or [value for value in (*draft.facts.values(), draft.original if is_text(draft.original) else "") if value]
 
 
 def on_topic(*facts: str) -> OnTopic:

@@ -27,8 +27,9 @@ from orchestration.landing.intake import (
     ReviewIntake,
     SubjectIntake,
     WithdrawalIntake,
+    form_of_subjects,
 )
-from orchestration.landing.landed_rows import FileRefusedError, Progress, Sample, arrive, is_damaged, sample
+from orchestration.landing.landed_rows import FileForm, FileRefusedError, Progress, Sample, arrive, is_damaged, sample
 from orchestration.landing.manifest import FileKind, FileReport, Identity, RefusedFilesError
 from orchestration.landing.pseudonyms import Pseudonyms
 from orchestration.landing.rules import documents, events, refusals, reviews, subjects, withdrawals
@@ -125,10 +126,12 @@ class Landing:
     def samples(self, kind: FileKind, owner: Loop | str | None = None) -> Iterator[tuple[str, str, Sample]]:
         """Each waiting file of a loop or a corpus, with why it would be refused as a whole ('' where it would not be),
         and the sample that was read of it."""
-        columns = subjects.columns(owner.subjects) if isinstance(owner, Loop) and kind == "subjects" else COLUMNS[kind]
+        of_loop = owner if isinstance(owner, Loop) and kind == "subjects" else None
+        columns = subjects.columns(of_loop.subjects, of_loop.name) if of_loop else COLUMNS[kind]
+        form = form_of_subjects(of_loop) if of_loop else FileForm(breaks_in_fields=kind != "events")
         for path in self.pending(kind, owner.name if isinstance(owner, Loop) else owner):
             try:
-                yield self._name(path), "", sample(path, columns, breaks_in_fields=kind != "events")
+                yield self._name(path), "", sample(path, columns, form)
             except FileRefusedError as refusal:
                 yield self._name(path), str(refusal), Sample(0, {})
 
@@ -204,7 +207,7 @@ class Landing:
                     path,
                     intake.columns,
                     progress=progress,
-                    breaks_in_fields=intake.breaks_in_fields,
+                    form=intake.form,
                 ) as arrival:
                     if known is not None:
                         if not known.other_columns(declared):
@@ -225,7 +228,7 @@ class Landing:
                     quarantined=sum(reasons.values()),
                     reasons=reasons,
                     turns=stored.turns,
-                    ignored=tuple(sorted(set(arrival.found) - {column.name for column in intake.columns})),
+                    ignored=tuple(sorted(set(arrival.found) - {column.name for column in arrival.columns})),
                     came_again=known is not None,
                     details=details,
                 )

@@ -7,10 +7,11 @@ Not here: the statements (ingestion), reading the file (landing.landed_rows), th
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from orchestration.landing.addressees import Addressees
-from orchestration.landing.landed_rows import Arrival, FileRefusedError, Progress
+from orchestration.landing.landed_rows import Arrival, FileForm, FileRefusedError, Progress
 from orchestration.landing.manifest import FileKind
 from orchestration.landing.pseudonyms import Pseudonyms
 from orchestration.landing.rules import (
@@ -48,7 +49,7 @@ class Stored:
 
 
 class Intake(Protocol):
-    """What to do with the rows of a file in `arrived`. `breaks_in_fields`: whether CSV may quote line breaks."""
+    """What to do with the rows of a file in `arrived`. `form` is what is declared of the file beside its columns."""
 
     @property
     def kind(self) -> FileKind: ...
@@ -60,7 +61,7 @@ class Intake(Protocol):
     def columns(self) -> tuple[Column, ...]: ...
 
     @property
-    def breaks_in_fields(self) -> bool: ...
+    def form(self) -> FileForm: ...
 
     def take(
         self,
@@ -82,7 +83,7 @@ class EventIntake:
     pseudonyms: Pseudonyms
     kind: FileKind = "events"
     loop: str | None = None
-    breaks_in_fields: bool = False
+    form: FileForm = FileForm()
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -158,7 +159,6 @@ class SubjectIntake:
     pseudonyms: Pseudonyms
     addressees: Addressees
     kind: FileKind = "subjects"
-    breaks_in_fields: bool = True
 
     @property
     def loop(self) -> str:
@@ -166,12 +166,16 @@ class SubjectIntake:
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        return subjects.columns(self.declared.subjects)
+        return subjects.columns(self.declared.subjects, self.loop)
+
+    @property
+    def form(self) -> FileForm:
+        return form_of_subjects(self.declared)
 
     def take(
         self,
         session: IntakeSession,
-        arrival: Arrival,  # noqa: ARG002
+        arrival: Arrival,
         file_hash: str,
         now: datetime,
         progress: Progress,  # noqa: ARG002
@@ -179,7 +183,7 @@ class SubjectIntake:
         connection = session.connection
         pseudonym, key = self.pseudonyms.sql, self.pseudonyms.parameters
         _bring(session, [*subjects.needed(self.loop), withdrawals.needed_of_subjects(self.loop)])
-        _run(connection, subjects.decided(self.loop, self.declared.subjects, self.formats, pseudonym, key))
+        _run(connection, subjects.decided(self.loop, self.declared.subjects, self.formats, pseudonym, key, arrival.columns))
         if self.declared.subjects.key_is_personal:
             # Before the rows are kept: whoever is generated for can be answered, and taking in again changes nothing.
             self.addressees.remember(connection.execute(subjects.addressees(self.declared.subjects)).fetchall())
@@ -194,7 +198,7 @@ class DocumentIntake:
 
     loop: str
     kind: FileKind = "documents"
-    breaks_in_fields: bool = True
+    form: FileForm = FileForm(breaks_in_fields=True)
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -222,7 +226,7 @@ class ReviewIntake:
     latest: datetime
     pseudonyms: Pseudonyms
     kind: FileKind = "reviews"
-    breaks_in_fields: bool = True
+    form: FileForm = FileForm(breaks_in_fields=True)
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -251,7 +255,7 @@ class WithdrawalIntake:
     latest: datetime
     pseudonyms: Pseudonyms
     kind: FileKind = "withdrawals"
-    breaks_in_fields: bool = True
+    form: FileForm = FileForm(breaks_in_fields=True)
 
     @property
     def loop(self) -> str:
@@ -275,6 +279,12 @@ class WithdrawalIntake:
         _bring(session, withdrawals.needed(self.loop))
         _run(connection, withdrawals.decided(self.loop, self.latest, pseudonym, subject, key))
         return _stored(connection, withdrawals.stored(self.loop, file_hash))
+
+
+def form_of_subjects(loop: Loop) -> FileForm:
+    """How a file of the loop's subjects is read."""
+    found = partial(subjects.read_of, loop.subjects, loop.name) if loop.subjects.brings_facts else None
+    return FileForm(breaks_in_fields=True, separator=loop.subjects.landed.separator, of_found=found)
 
 
 def _bring(session: IntakeSession, needed: Iterable[Slice]) -> None:

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,21 +25,40 @@ if TYPE_CHECKING:
     import duckdb
     import polars as pl
 
-__all__ = ["Arrival", "FileRefusedError", "Progress", "Sample", "arrive", "is_damaged", "read_whole", "sample"]
+__all__ = ["Arrival", "FileForm", "FileRefusedError", "Progress", "Sample", "arrive", "is_damaged", "read_whole", "sample"]
 
 Progress = Callable[[str], object]
+OfFound = Callable[[Sequence[str]], Sequence[Column]]
+"""From the columns that a file has to those that are read of it."""
 _SAMPLE = 2_000
 _SAMPLE_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
 class Arrival:
-    """What stands in `arrived`: `read` rows, from a file with the columns `found`. `before` rows are counted in front
-    of the first one: the header of CSV."""
+    """What stands in `arrived`: `read` rows, from a file with the columns `found`, of which `columns` were read. `before`
+    rows are counted in front of the first one: the header of CSV."""
 
     read: int
     found: tuple[str, ...]
     before: int = 0
+    columns: tuple[Column, ...] = ()
+
+
+@dataclass(frozen=True)
+class FileForm:
+    """What is declared of a file beside its columns: whether a quoted field of CSV may hold line breaks, what separates
+    fields (found out when None), and which columns are read where that depends on those that the file has."""
+
+    breaks_in_fields: bool = False
+    separator: str | None = None
+    of_found: OfFound | None = None
+
+    def columns(self, declared: Sequence[Column], found: Sequence[str]) -> tuple[Column, ...]:
+        return tuple(self.of_found(found) if self.of_found else declared)
+
+
+LINES_ALONE = FileForm()
 
 
 @dataclass(frozen=True)
@@ -56,20 +76,19 @@ def arrive(
     columns: Sequence[Column],
     *,
     progress: Progress,
-    breaks_in_fields: bool = False,
+    form: FileForm = LINES_ALONE,
 ) -> Iterator[Arrival]:
     """Put the rows of `path` into `arrived`, for as long as the block runs.
 
-    One block at a time in a folder: it clears away what a killed process has left. `breaks_in_fields` lets a quoted
-    field of CSV hold line breaks. Raises FileRefusedError when a required column is missing, or missing from every row
-    of NDJSON, and when the file is none of its kind.
+    One block at a time in a folder: it clears away what a killed process has left. Raises FileRefusedError when a
+    required column is missing, or missing from every row of NDJSON, and when the file is none of its kind.
     """
     scratch = path.with_name(f".{path.name}.arrived")
     for left in path.parent.glob(".*.arrived"):  # by a process that was killed
         shutil.rmtree(left)
     scratch.mkdir()
     try:
-        yield _arrived(connection, path, scratch, columns, progress, breaks_in_fields)
+        yield _arrived(connection, path, scratch, columns, progress, form)
     finally:
         shutil.rmtree(scratch)
 
@@ -80,11 +99,11 @@ def read_whole(path: Path, columns: Sequence[Column]) -> "tuple[pl.DataFrame, Ar
     Raises as `arrive`.
     """
     with tempfile.TemporaryDirectory() as scratch, _in_memory() as connection:
-        arrival = _arrived(connection, path, Path(scratch), columns, lambda _: None, breaks_in_fields=True)
+        arrival = _arrived(connection, path, Path(scratch), columns, lambda _: None, FileForm(breaks_in_fields=True))
         return connection.execute("from arrived order by _line").pl(), arrival
 
 
-def sample(path: Path, columns: Sequence[Column], *, breaks_in_fields: bool = False) -> Sample:
+def sample(path: Path, columns: Sequence[Column], form: FileForm = LINES_ALONE) -> Sample:
     """What becomes of reading the first rows of a file; it is left as it is. Raises as `arrive`."""
     with tempfile.TemporaryDirectory() as scratch, _in_memory() as connection:
         landed = as_text(path, Path(scratch), _SAMPLE_BYTES)
@@ -96,7 +115,7 @@ def sample(path: Path, columns: Sequence[Column], *, breaks_in_fields: bool = Fa
             if landed.path.stat().st_size >= _SAMPLE_BYTES and not lines[-1].endswith(b"\n"):
                 lines.pop()  # it may have been cut off
             start.write_bytes(b"".join(lines))
-        _arrived(connection, start, Path(scratch), columns, lambda _: None, breaks_in_fields)
+        _arrived(connection, start, Path(scratch), columns, lambda _: None, form)
         found = connection.execute(
             f"select _problem, count(*) from (from arrived limit {_SAMPLE}) group by all order by 2 desc, 1"
         ).fetchall()
@@ -109,7 +128,7 @@ def _arrived(
     scratch: Path,
     columns: Sequence[Column],
     progress: Progress,
-    breaks_in_fields: bool,
+    form: FileForm,
 ) -> Arrival:
     def told(line: str) -> None:
         progress(f"{path.name}: {line}")
@@ -120,14 +139,20 @@ def _arrived(
     before = 0
     match landed.form:
         case "parquet":
-            found = _parquet(connection, landed.path, columns)
+            types = _types(connection, landed.path)
+            found = list(types)
+            columns = form.columns(columns, found)
+            _parquet(connection, landed.path, columns, types)
         case "csv":
-            header = rows.header_of(first_lines(landed.path), columns)
-            _csv(connection, landed.path, scratch, columns, header, told, breaks_in_fields)
+            header = rows.header_of(first_lines(landed.path), columns, form.separator)
             found, before = list(header.names), header.line
+            columns = form.columns(columns, found)
+            _csv(connection, landed.path, scratch, columns, header, told, form.breaks_in_fields)
         case "ndjson":
-            found = _ndjson(connection, landed.path, scratch, columns, told)
-    return Arrival(_count(connection, "arrived"), tuple(found), before)
+            found = _keys(landed.path, chunks=None if form.of_found else 1)
+            columns = form.columns(columns, found)
+            _ndjson(connection, landed.path, scratch, columns, told, found)
+    return Arrival(_count(connection, "arrived"), tuple(found), before, tuple(columns))
 
 
 def is_damaged(path: Path) -> bool:
@@ -142,11 +167,11 @@ def is_damaged(path: Path) -> bool:
     return False
 
 
-def _parquet(connection: "duckdb.DuckDBPyConnection", path: Path, columns: Sequence[Column]) -> list[str]:
-    types = _types(connection, path)
+def _parquet(
+    connection: "duckdb.DuckDBPyConnection", path: Path, columns: Sequence[Column], types: Mapping[str, str]
+) -> None:
     _refuse(rows.changed_schema(columns, list(types), types))
     connection.execute(f"create temp view arrived as {rows.of_parquet(str(path), columns, types)}")
-    return list(types)
 
 
 def _csv(
@@ -177,15 +202,14 @@ def _ndjson(
     scratch: Path,
     columns: Sequence[Column],
     progress: Progress,
-) -> list[str]:
+    found: Sequence[str],
+) -> None:
     _through_parquet(connection, path, scratch, columns, rows.of_ndjson(columns), progress)
-    found = _keys(path)
     if found:
         counted = ", ".join(f"count({quoted(column.name)})" for column in columns)
         counts = connection.execute(f"select {counted} from arrived").fetchone() or ()
         present = {column.name for column, count in zip(columns, counts, strict=True) if count}
         _refuse(rows.changed_schema(columns, sorted({*found, *present})))
-    return found
 
 
 def _through_parquet(
@@ -215,19 +239,21 @@ def _through_parquet(
         connection.execute(rows.none(columns))
 
 
-def _keys(path: Path) -> list[str]:
-    """Keys of the objects at the start of the file."""
-    slab = next(slabs(path, chunks=1), None)
-    if slab is None:
-        return []
+def _keys(path: Path, chunks: int | None = 1) -> list[str]:
+    """Keys of the objects at the start of the file; of all of them when `chunks` is None."""
+    most = "" if chunks is None else f"limit {_SAMPLE}"
+    found: set[str] = set()
     with _in_memory() as reader:
-        reader.register("lines", slab)
-        keys = reader.execute(f"""
-            select distinct unnest(json_keys(text)) as key from (
-                select text from lines where case when json_valid(text) then json_type(text) = 'OBJECT' else false end
-                limit {_SAMPLE}
-            ) order by key""").fetchall()
-    return [key for (key,) in keys]
+        for slab in slabs(path) if chunks is None else islice(slabs(path, chunks=chunks), 1):
+            reader.register("lines", slab)
+            keys = reader.execute(f"""
+                select distinct unnest(json_keys(text)) as key from (
+                    select text from lines
+                    where case when json_valid(text) then json_type(text) = 'OBJECT' else false end {most}
+                )""").fetchall()
+            reader.unregister("lines")
+            found.update(key for (key,) in keys)
+    return sorted(found)
 
 
 def _in_memory() -> "duckdb.DuckDBPyConnection":

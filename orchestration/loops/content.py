@@ -49,6 +49,8 @@ def declare(brand: Path | None = None) -> Loop:
             pool="category",
             format="format",
             language="language",
+            brings_facts=True,
+            in_force_as="text in force",
         ),
         generation=best_of(written(Recipes.in_folder("content")), sensible("type"), enough=0.6),
         answer=ProductCopy,

@@ -21,8 +21,10 @@ from pydantic import BaseModel
 from orchestration.delivery.protocol import Delivery
 from orchestration.generation.answers import rendered, shown_fields
 from orchestration.generation.pipeline import Generation
+from orchestration.guards.in_force import is_shown, is_text, says_more
 from orchestration.guards.verdict import Guard
 from orchestration.learning.policies.price_bounds import IN_FORCE, UNIT_COST
+from orchestration.loops.as_landed import AsLanded
 from orchestration.loops.feeds import Feed
 from orchestration.loops.lives import Life, stays
 
@@ -45,6 +47,10 @@ class Subjects:
 
     `language` is a column that says in which language a subject is written for (ISO 639-1, with or without a region); a
     file may lack it. Where it holds something else, such as a segment, `languages` gives the language of each value.
+
+    With `brings_facts` a file may lack any of the facts, and what else it says of a subject is a fact too. `shown` are
+    the facts that a model sees, all of them by default; under the name `in_force_as` it sees the original, and guards
+    hold answers against it. `landed` says how the file words all this.
     """
 
     key: str
@@ -57,6 +63,10 @@ class Subjects:
     personal: tuple[str, ...] = ()
     language: str | None = None
     languages: Mapping[str, str] = field(default_factory=dict, hash=False)
+    brings_facts: bool = False
+    shown: tuple[str, ...] | None = None
+    in_force_as: str | None = None
+    landed: AsLanded = AsLanded()
 
     def __post_init__(self) -> None:
         if self.languages and self.language is None:
@@ -76,6 +86,8 @@ class Subjects:
             raise ValueError(f"Name {sorted(unknown)} among the facts: that is where they are kept.")
         if unknown := set(self.personal) - set(self.columns):
             raise ValueError(f"Personal columns {sorted(unknown)} are none of the subject's: {list(self.columns)}.")
+        if self.shown is not None and not self.brings_facts and (unknown := set(self.shown) - set(self.facts)):
+            raise ValueError(f"{sorted(unknown)} cannot be shown: the facts are {list(self.facts)}.")
 
     @property
     def key_is_personal(self) -> bool:
@@ -84,9 +96,40 @@ class Subjects:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Every column that a landed file must have; that of the language may be missing."""
+        """Every column that is declared, by its own name; that of the language is none of them."""
         named = (self.key, self.original, self.pool, *((self.format,) if self.format else ()), *self.facts)
         return tuple(dict.fromkeys(named))
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Every column that a landed file must have, by its own name."""
+        spared = set(self.facts) - {*self.features, *self.lives.columns} if self.brings_facts else set()
+        if self.landed.format and self.format:
+            spared.add(self.format)
+        return tuple(name for name in self.columns if name not in spared - {self.key, self.original, self.pool})
+
+    @property
+    def needed_as_landed(self) -> tuple[str, ...]:
+        """Every column that a landed file must have, as the file calls it."""
+        return tuple(dict.fromkeys(self.landed.of(name) for name in self.needed))
+
+    def told(self, facts: Mapping[str, str], original: str, *, tersely: bool = False) -> dict[str, str]:
+        """What a model is told of a subject: the facts that are shown, then the text in force where there is one.
+
+        `tersely` leaves that out where it is put together of the facts.
+        """
+        shown = dict(facts) if self.shown is None else {name: facts[name] for name in self.shown if name in facts}
+        values = shown.values()
+        if self.in_force_as and is_text(original) and not is_shown(original, values):
+            if not tersely or says_more(original, values):
+                shown[self.in_force_as] = original
+        return shown
+
+    def known(self, facts: Mapping[str, str], original: str) -> dict[str, str]:
+        """What an answer may say of a subject: every fact, shown or not, and what the text in force says beyond them."""
+        if self.in_force_as and is_text(original) and says_more(original, facts.values()):
+            return {**facts, self.in_force_as: original}
+        return dict(facts)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from orchestration.generation.calls import Answer, Call, Request, call_id_of
 
 _FACT = re.compile(r"^(\w+): (.+)$", re.MULTILINE)
+_THINGS = ("type", "product", "title", "name")
 _BORROWED = 0.25
 """How far shots in the chat pull a style: a model imitates what it is shown."""
 
@@ -131,9 +132,9 @@ def compose(messages: Sequence[Mapping[str, str]], prompt_name: str, seed: int) 
     Raises ValueError when the last message shows no facts.
     """
     facts = dict(_FACT.findall(messages[-1]["content"]))
-    thing = facts.get("type") or facts.get("product")
+    thing = next((facts[name] for name in _THINGS if facts.get(name)), None)
     if not thing:
-        raise ValueError(f"The last message shows no 'type' or 'product' fact: {messages[-1]['content'][:80]!r}.")
+        raise ValueError(f"The last message shows no fact of {', '.join(_THINGS)}: {messages[-1]['content'][:80]!r}.")
     _, form, style_name, *_ = *prompt_name.split("-", 2), "", ""
     style = _pulled(_style(style_name), tuple(m["content"] for m in messages[:-1] if m["role"] == "assistant"))
     draw = random.Random(f"{seed}:{prompt_name}:{thing}")

@@ -22,7 +22,7 @@ def draft_of(row: Mapping[str, Any], answer: str, loop: Loop, others: tuple[str,
     chosen = filled if loop.generation.asks(loop.answer) else {}
     return Draft(
         text=loop.text_of(value),
-        facts={**json.loads(row["facts"]), **chosen, **dict(cited(passages))},
+        facts={**loop.subjects.known(json.loads(row["facts"]), row["original"]), **chosen, **dict(cited(passages))},
         original=row["original"],
         language=row["language"],
         format=row["format"],

@@ -189,6 +189,6 @@ def nobody(warehouse: Warehouse, loop: Loop, turn: str) -> str:
         else f"No subject of {loop.name} has landed. Put a file"
     )
     return (
-        f"{what} with the columns {list(loop.subjects.columns)} into landing/{loop.name}/subjects/; "
+        f"{what} with the columns {list(loop.subjects.needed_as_landed)} into landing/{loop.name}/subjects/; "
         "`flywheel doctor` checks all."
     )

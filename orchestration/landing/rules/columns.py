@@ -12,11 +12,12 @@ from typing import Literal, NamedTuple
 
 from orchestration.landing.rules.moments import AMBIGUOUS, day, moment
 
-Kind = Literal["text", "scalar", "object", "number", "flag", "moment", "day"]
+Kind = Literal["text", "scalar", "fact", "object", "number", "flag", "moment", "day"]
 
 STORED_AS: dict[Kind, str] = {
     "text": "VARCHAR",
     "scalar": "VARCHAR",
+    "fact": "VARCHAR",
     "object": "VARCHAR",
     "number": "DOUBLE",
     "flag": "BOOLEAN",
@@ -26,6 +27,7 @@ STORED_AS: dict[Kind, str] = {
 _PROBLEM: dict[Kind, str] = {
     "text": "wrong_type",
     "scalar": "wrong_type",
+    "fact": "wrong_type",
     "object": "wrong_type",
     "number": "not_a_number",
     "flag": "wrong_type",
@@ -36,17 +38,19 @@ _WHOLE = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "US
 _FRACTION = {"FLOAT", "DOUBLE", "DECIMAL"}
 _MOMENT = {"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE"}
 _TEXT = {"VARCHAR", "ENUM", "UUID"}
+_PRINTABLE = _TEXT | _WHOLE | _FRACTION | _MOMENT | {"BOOLEAN", "DATE", "JSON"}
 # INTEGER is what a column without any value is read as.
-TYPES: dict[Kind, set[str]] = {
+TYPES: dict[Kind, set[str] | None] = {
     "text": _TEXT | _WHOLE,
     "scalar": _TEXT | _WHOLE | _FRACTION | _MOMENT | {"BOOLEAN", "DATE"},
+    "fact": None,
     "object": {"VARCHAR", "JSON", "INTEGER"},
     "number": _WHOLE | _FRACTION | {"VARCHAR"},
     "flag": _WHOLE | _FRACTION | {"BOOLEAN", "VARCHAR"},
     "moment": _MOMENT | _WHOLE | _FRACTION | {"VARCHAR"},
     "day": _MOMENT | _WHOLE | _FRACTION | {"VARCHAR", "DATE"},
 }
-"""Types of a Parquet column that each kind is read from; any other is a changed schema."""
+"""Types of a Parquet column that each kind is read from, None for all; any other is a changed schema."""
 
 _IDENTITY = r"-?\d{1,40}"  # a number that is plainly a name: 17, and neither 17.0 nor 1e9
 _THOUSANDS = r"[+-]?[1-9]\d{0,2}(\.\d{3}){2,}"
@@ -69,13 +73,15 @@ class Column:
     `text` is text (in JSON also a whole number), `scalar` anything printable, `object` a JSON object, in JSON also as
     a string, `number` a finite double, `flag` a boolean (true, yes, 1 and their opposites), `moment` a point in time,
     as a naive UTC timestamp, `day` that or a date. Numbers, flags and moments may stand in quotation marks, and
-    an empty text is no value of them. `problem` overrides the reason code of an unreadable value.
+    an empty text is no value of them. `problem` overrides the reason code of an unreadable value, `mapped_by` says what
+    else than adding it helps where it is missing.
     """
 
     name: str
     kind: Kind = "text"
     required: bool = False
     problem: str | None = None
+    mapped_by: str = ""
 
     @property
     def stored_as(self) -> str:
@@ -106,6 +112,14 @@ class Column:
                     f"({raw} >= '{{' or starts_with({raw}, '['))",
                     problem,
                 )
+            case "fact":
+                listed = f"array_to_string(try_cast(try_cast({raw} as json) as varchar[]), ', ')"
+                flat = f"case when json_array_length({raw}) > 0 and not contains({raw}, '{{') then {listed} end"
+                nested = f"case when starts_with({raw}, '[') then {flat} end"
+                plain = f"case when {is_text} then {text} else nullif({raw}, 'NaN') end"
+                return Reading(
+                    f"case when {raw} >= '{{' or starts_with({raw}, '[') then {nested} else {plain} end", "false", "null"
+                )
             case "object":
                 return Reading(either, _no_object(either), problem)
             case "flag":
@@ -123,7 +137,7 @@ class Column:
         """`text` is a field of CSV; an empty one is no value. `comma` says that numbers may have decimal commas."""
         problem = literal(self.code)
         match self.kind:
-            case "text" | "scalar":
+            case "text" | "scalar" | "fact":
                 return Reading(f"nullif({text}, '')", "false", problem)
             case "object":
                 return Reading(f"nullif({text}, '')", f"{text} <> '' and {_no_object(text)}", problem)
@@ -149,7 +163,9 @@ class Column:
         if kind in _WHOLE | _FRACTION and self.kind in ("flag", "moment", "day"):
             return self.from_text(f"{value}::varchar")
         cast = f"try_cast({value} as {self.stored_as})"
-        if kind in ("FLOAT", "DOUBLE") and self.kind == "scalar":
+        if self.kind == "fact" and kind not in _PRINTABLE:
+            return Reading(f"array_to_string({value}::varchar[], ', ')" if kind == "LIST" else "null::varchar", "false", "null")
+        if kind in ("FLOAT", "DOUBLE") and self.kind in ("scalar", "fact"):
             return Reading(f"case when not isnan({value}) then {cast} end", "false", literal(self.code))
         if self.kind == "number":
             wrong = f"{value} is not null and not coalesce(isfinite({cast}), false)"

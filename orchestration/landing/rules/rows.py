@@ -171,12 +171,14 @@ def of_parquet(path: str, columns: Sequence[Column], types: Mapping[str, str]) -
     from read_parquet({literal(path)}, file_row_number = true) as file"""
 
 
-def header_of(lines: Sequence[str], columns: Sequence[Column]) -> Header:
+def header_of(lines: Sequence[str], columns: Sequence[Column], separator: str | None = None) -> Header:
     """The header of a CSV file that starts with `lines`: of the separators in use, the one that finds most `columns`.
 
-    A first line of the form `sep=;`, which Excel writes, decides.
+    A `separator` that is declared decides, and a first line of the form `sep=;`, which Excel writes.
     """
     first, *others = lines or [""]
+    if separator is not None and not _EXCEL_SAYS.match(first):
+        return Header(_names(first, separator), separator)
     said = _EXCEL_SAYS.match(first)
     if said:
         return Header(_names(others[0] if others else "", said[1]), said[1], 2)
@@ -192,7 +194,7 @@ def _names(line: str, separator: str) -> tuple[str, ...]:
 
 
 def _escaped(separator: str) -> str:
-    return {"\t": r"\t", "|": r"\|"}.get(separator, separator)
+    return {"\t": r"\t"}.get(separator, re.escape(separator))
 
 
 def changed_schema(
@@ -206,18 +208,25 @@ def changed_schema(
     if missing:
         column, them = ("column", "it") if len(missing) == 1 else ("columns", "them")
         shown = ", ".join(name[:LONGEST_NAME] for name in found[:MOST_NAMES])
+        mapped = next((each.mapped_by for each in columns if each.name == missing[0] and each.mapped_by), "")
+        remedy = f"Add {them}, or {mapped}" if mapped else f"Add or rename {them}, and land the file again"
         return (
             f"misses the {column} {_listed(missing)} (found: {shown or 'none'}). "
-            f"Add or rename {them}, and land the file again; `flywheel doctor` checks all files."
+            f"{remedy.replace('map it', f'map {them}')}; `flywheel doctor` checks all files."
         )
     wrong = [
         f"{column.name!r} is {types[column.name]}, not {column.kind}"
         for column in columns
-        if types and column.name in types and base_type(types[column.name]) not in TYPES[column.kind]
+        if types and column.name in types and _is_another(base_type(types[column.name]), column)
     ]
     if wrong:
         return f"has columns of another type: {'; '.join(wrong)}. Convert them, and land the file again."
     return None
+
+
+def _is_another(kind: str, column: Column) -> bool:
+    readable = TYPES[column.kind]
+    return readable is not None and kind not in readable
 
 
 def base_type(kind: str) -> str:

@@ -7,7 +7,7 @@ Not here: which recipe a subject gets (learning.policies.recipe_policy) and wher
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,6 +40,17 @@ class Example:
 
 
 @dataclass(frozen=True)
+class Trade:
+    """What the examples of a folder's templates are of: subjects whose facts hold, in each of the columns, one of the
+    values. Whoever is of another trade must not be shown them, lest their words turn up in his copy."""
+
+    values: Mapping[str, frozenset[str]]
+
+    def holds(self, facts: Mapping[str, str]) -> bool:
+        return all(facts.get(name, "").strip().casefold() in known for name, known in self.values.items())
+
+
+@dataclass(frozen=True)
 class Recipe:
     """One template with one choice of parameters; what a policy chooses between."""
 
@@ -51,11 +62,25 @@ class Recipe:
     template: tuple[Message, ...]
     max_tokens: int
     temperature: float
+    neutral: tuple[Message, ...] = ()
+    trade: "Trade | None" = None
 
     @property
     def prompt(self) -> list[dict[str, str]]:
-        """The template as the prompt registry keeps it."""
-        return [{"role": message.role, "content": message.content} for message in self.template]
+        """The template as the prompt registry keeps it, followed by that for subjects of another trade."""
+        return [{"role": message.role, "content": message.content} for message in (*self.template, *self.neutral)]
+
+    def shows_trade_of(self, facts: Mapping[str, str]) -> bool:
+        """Whether the examples of the template are of the trade that a subject with these facts is of."""
+        return self.trade is not None and self.trade.holds(facts)
+
+    def suited_to(self, facts: Mapping[str, str], *, has_examples: bool = False) -> "Recipe":
+        """The recipe for a subject with these facts: of another trade than its own examples it has the neutral ones, and
+        none at all once there are examples of what won here."""
+        if not self.neutral or self.shows_trade_of(facts):
+            return self
+        shared = [message for message in self.neutral[:-1] if not has_examples or message.role == "system"]
+        return replace(self, template=(*shared, self.neutral[-1]))
 
     def messages(self, facts: Mapping[str, str], examples: Sequence[Example] = ()) -> list[dict[str, str]]:
         """The chat for one subject: the template, then what won before as further shots, then its own facts.
@@ -93,6 +118,29 @@ class Recipes:
         return cls(FOLDER / name)
 
     @cached_property
+    def formats(self) -> frozenset[str]:
+        """What the templates write."""
+        return frozenset(head["format"] for _, head, _ in self._templates)
+
+    @cached_property
+    def _trade(self) -> Trade | None:
+        """What the templates' examples are of, where the folder says so and has others for everybody else."""
+        import tomllib
+
+        file = (self.folder or FOLDER) / "trade.toml"
+        if self.folder is None or not file.is_file():
+            return None
+        listed = tomllib.loads(file.read_text(encoding="utf-8"))["examples"]
+        return Trade({name: frozenset(value.casefold() for value in values) for name, values in listed.items()})
+
+    def _neutral(self, stem: str) -> tuple[Message, ...]:
+        """The template for subjects of another trade, in the folder `neutral`; none where a recipe has only one."""
+        file = (self.folder or FOLDER) / "neutral" / f"{stem}.md"
+        if self._trade is None or not file.is_file():
+            return ()
+        return _messages(file.read_text(encoding="utf-8"), file)
+
+    @cached_property
     def _templates(self) -> tuple[tuple[str, dict, tuple[Message, ...]], ...]:
         import frontmatter
 
@@ -120,6 +168,8 @@ class Recipes:
                 template=template,
                 max_tokens=int(head["max_tokens"]),
                 temperature=float(head["temperature"]),
+                neutral=self._neutral(stem),
+                trade=self._trade,
             )
             for stem, head, template in self._templates
             for language in languages
@@ -148,11 +198,15 @@ def _parsed(page: "frontmatter.Post", path: Path) -> tuple[dict, tuple[Message, 
     missing = {"format", "style", "languages", "max_tokens", "temperature"} - set(page.metadata)
     if missing:
         raise ValueError(f"{path.name} lacks {sorted(missing)} in its front matter.")
-    parts = _SECTION.split(page.content)[1:]
-    template = tuple(Message(role, text.strip()) for role, text in zip(parts[::2], parts[1::2], strict=True))
+    return dict(page.metadata), _messages(page.content, path)
+
+
+def _messages(text: str, path: Path) -> tuple[Message, ...]:
+    parts = _SECTION.split(text)[1:]
+    template = tuple(Message(role, said.strip()) for role, said in zip(parts[::2], parts[1::2], strict=True))
     if not template or template[-1].role != "user":
         raise ValueError(f"{path.name} must end with a '## user' section: the one that the subject's facts fill.")
-    return dict(page.metadata), template
+    return template
 
 
 def _fill(text: str, facts: Mapping[str, str], recipe: Recipe) -> str:
