@@ -54,7 +54,10 @@ def loops_at(settings: Settings) -> tuple[Loop, ...]:
     """The loops that turn in a home, as flywheel.toml declares them. Raises WrongFlywheelFileError, and as
     `declared_loops`."""
     said, where = _said(settings)
-    return tuple(as_declared(loop, said.get(loop.name, {}), where) for loop in declared_loops(settings.loops, settings.brand_file))
+    return tuple(
+        as_declared(loop, said.get(loop.name, {}), where)
+        for loop in declared_loops(settings.loops, settings.brand_file)
+    )
 
 
 def every_loop_at(settings: Settings) -> dict[str, Loop]:
@@ -203,8 +206,8 @@ def _listed(names: Iterable[str]) -> str:
 _KEYS: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "facts": (_are_texts, "a list of different column names"),
     "shown": (_are_texts, "a list of different facts"),
-    "columns": (_are_names, "a table from declared columns to the file's own, such as { subject_id = \"SKU\" }"),
-    "language": (_is_text, "an ISO 639-1 code such as \"de\", or the name of a column"),
-    "separator": (_is_separator, "one character, such as \";\""),
-    "format": (_is_text, "a text, such as \"description\""),
+    "columns": (_are_names, 'a table from declared columns to the file\'s own, such as { subject_id = "SKU" }'),
+    "language": (_is_text, 'an ISO 639-1 code such as "de", or the name of a column'),
+    "separator": (_is_separator, 'one character, such as ";"'),
+    "format": (_is_text, 'a text, such as "description"'),
 }

@@ -112,7 +112,9 @@ def _doubtful_prices(text: str, known: list[Amount]) -> Iterator[str]:
 def _unstated_numbers(text: str, values: tuple[str, ...], known_prices: list[Amount]) -> Iterator[str]:
     cents = {price.cents for price in known_prices}
     for quantity in _unstated(text, values):
-        if quantity.counted is None and any(of is None and round(number * 100) in cents for of, _, number in quantity.readings):
+        if quantity.counted is None and any(
+            of is None and round(number * 100) in cents for of, _, number in quantity.readings
+        ):
             continue  # a price without its currency
         if not quantity.spelled or _measured(quantity):
             yield f"the number {quantity.shown}{f' {quantity.counted}' if quantity.counted else ''}"

@@ -9,7 +9,9 @@ from collections.abc import Iterable
 
 _WORD = re.compile(r"[^\W_]+")
 _LETTERS = re.compile(r"[^\W\d_]{2,}")
-_UNFILLED = re.compile(r"\{\{.*?\}\}|\$\{.*?\}|\[\[.*?\]\]|<%.*?%>|%\(?[a-z_]+\)?[s%]|^\s*[\[<{(][^\])}>]*[\])}>]\s*$", re.DOTALL)
+_UNFILLED = re.compile(
+    r"\{\{.*?\}\}|\$\{.*?\}|\[\[.*?\]\]|<%.*?%>|%\(?[a-z_]+\)?[s%]|^\s*[\[<{(][^\])}>]*[\])}>]\s*$", re.DOTALL
+)
 _STANDS_IN = re.compile(
     r"""(?:
         n a | na | none | null | nan | nil | undefined | unknown | empty | blank | test(?:ing)? (?:\ text)? | dummy .* | sample .text |

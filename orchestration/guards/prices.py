@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-
 _NAMES_A_PRICE = re.compile(
     r"price|preis|prix\b|precio|prezzo|pre[cç]o|prijs|\bpris\b|\bcena\b|\bfares?\b|\bfees?\b|tarif|\bmsrp\b|\brrp\b|\buvp\b",
     re.IGNORECASE,
@@ -33,7 +32,9 @@ _CURRENCIES: Mapping[str, str] = {
     "BRL": r"r\$|brl|reais",
     "CNY": r"cny|rmb|yuan",
 }
-_ANY = "|".join(sorted((alias for aliases in _CURRENCIES.values() for alias in aliases.split("|")), key=len, reverse=True))
+_ANY = "|".join(
+    sorted((alias for aliases in _CURRENCIES.values() for alias in aliases.split("|")), key=len, reverse=True)
+)
 _NUMBER = r"\d{1,3}(?:[.,'’\u00a0\u202f ]\d{3})+(?:[.,]\d{1,2})?(?!\d)|\d+(?:[.,]\d{1,2})?(?!\d)"
 _MONEY = re.compile(
     rf"(?<![\w.,])(?:(?P<before>{_ANY}) ?(?P<first>{_NUMBER})(?:[.,][-–—]+)?|"

@@ -44,7 +44,9 @@ def _about(draft: Draft, named: tuple[str, ...]) -> list[str]:
     """What says what the subject is."""
     said = [value for name in named if (value := draft.facts.get(name, ""))]
     said = said or [value for name, value in draft.facts.items() if value and name.casefold() in _TITLES]
-    return said or [value for value in (*draft.facts.values(), draft.original if is_text(draft.original) else "") if value]
+    return said or [
+        value for value in (*draft.facts.values(), draft.original if is_text(draft.original) else "") if value
+    ]
 
 
 def on_topic(*facts: str) -> OnTopic:

@@ -183,7 +183,10 @@ class SubjectIntake:
         connection = session.connection
         pseudonym, key = self.pseudonyms.sql, self.pseudonyms.parameters
         _bring(session, [*subjects.needed(self.loop), withdrawals.needed_of_subjects(self.loop)])
-        _run(connection, subjects.decided(self.loop, self.declared.subjects, self.formats, pseudonym, key, arrival.columns))
+        _run(
+            connection,
+            subjects.decided(self.loop, self.declared.subjects, self.formats, pseudonym, key, arrival.columns),
+        )
         if self.declared.subjects.key_is_personal:
             # Before the rows are kept: whoever is generated for can be answered, and taking in again changes nothing.
             self.addressees.remember(connection.execute(subjects.addressees(self.declared.subjects)).fetchall())

@@ -25,7 +25,17 @@ if TYPE_CHECKING:
     import duckdb
     import polars as pl
 
-__all__ = ["Arrival", "FileForm", "FileRefusedError", "Progress", "Sample", "arrive", "is_damaged", "read_whole", "sample"]
+__all__ = [
+    "Arrival",
+    "FileForm",
+    "FileRefusedError",
+    "Progress",
+    "Sample",
+    "arrive",
+    "is_damaged",
+    "read_whole",
+    "sample",
+]
 
 Progress = Callable[[str], object]
 OfFound = Callable[[Sequence[str]], Sequence[Column]]

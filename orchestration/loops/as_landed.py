@@ -12,11 +12,7 @@ from types import MappingProxyType
 # What a name ends in that is an identifier, an address, bookkeeping, a person's or the house's own business: true of a
 # subject, and nothing that a reader is told. What is wanted all the same is declared among the facts.
 _NO_FACT = frozenset(
-    """id ids sku skus ean gtin upc isbn asin mpn guid uuid uid hash checksum handle slug artikelnummer artikelnr barcode
-    url urls uri link links href permalink image images img imgs bild bilder photo photos picture pictures thumbnail html
-    at created updated modified timestamp ingested inserted deleted etag status stock inventory bestand lagerbestand
-    email mail phone telephone telefon mobile fax iban customer customers kunde kunden user users owner author contact
-    kontakt supplier suppliers lieferant cost costs margin marge ek einkaufspreis wholesale internal intern""".split()
+    ["id", "ids", "sku", "skus", "ean", "gtin", "upc", "isbn", "asin", "mpn", "guid", "uuid", "uid", "hash", "checksum", "handle", "slug", "artikelnummer", "artikelnr", "barcode", "url", "urls", "uri", "link", "links", "href", "permalink", "image", "images", "img", "imgs", "bild", "bilder", "photo", "photos", "picture", "pictures", "thumbnail", "html", "at", "created", "updated", "modified", "timestamp", "ingested", "inserted", "deleted", "etag", "status", "stock", "inventory", "bestand", "lagerbestand", "email", "mail", "phone", "telephone", "telefon", "mobile", "fax", "iban", "customer", "customers", "kunde", "kunden", "user", "users", "owner", "author", "contact", "kontakt", "supplier", "suppliers", "lieferant", "cost", "costs", "margin", "marge", "ek", "einkaufspreis", "wholesale", "internal", "intern"]
 )
 _PARTS = re.compile(r"[^\W\d_]+", re.UNICODE)
 _HUMPS = re.compile(r"(?<=[a-z])(?=[A-Z])")

@@ -118,7 +118,9 @@ class Column:
                 nested = f"case when starts_with({raw}, '[') then {flat} end"
                 plain = f"case when {is_text} then {text} else nullif({raw}, 'NaN') end"
                 return Reading(
-                    f"case when {raw} >= '{{' or starts_with({raw}, '[') then {nested} else {plain} end", "false", "null"
+                    f"case when {raw} >= '{{' or starts_with({raw}, '[') then {nested} else {plain} end",
+                    "false",
+                    "null",
                 )
             case "object":
                 return Reading(either, _no_object(either), problem)
@@ -164,7 +166,9 @@ class Column:
             return self.from_text(f"{value}::varchar")
         cast = f"try_cast({value} as {self.stored_as})"
         if self.kind == "fact" and kind not in _PRINTABLE:
-            return Reading(f"array_to_string({value}::varchar[], ', ')" if kind == "LIST" else "null::varchar", "false", "null")
+            return Reading(
+                f"array_to_string({value}::varchar[], ', ')" if kind == "LIST" else "null::varchar", "false", "null"
+            )
         if kind in ("FLOAT", "DOUBLE") and self.kind in ("scalar", "fact"):
             return Reading(f"case when not isnan({value}) then {cast} end", "false", literal(self.code))
         if self.kind == "number":

@@ -45,7 +45,8 @@ def read_of(subjects: Subjects, loop: str, found: Sequence[str]) -> tuple[Column
     if not subjects.brings_facts:
         return declared
     known = tuple(each for each in declared if each.name in found or each.kind != "fact")
-    names = {*subjects.columns, subjects.language or "", *(each.name for each in known)}
+    names = {each.name for each in known}
+    names |= {name for name in (*subjects.columns, subjects.language) if name and subjects.landed.of(name) in names}
     return (*known, *(Column(name, "fact") for name in undeclared_facts(found, names)))
 
 
