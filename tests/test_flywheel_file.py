@@ -55,7 +55,8 @@ def test_without_the_file_every_loop_is_as_it_declares_itself(tmp_path: Path, mo
 def test_a_file_of_its_own_words_lands_as_declared_whatever_its_encoding(tmp_path: Path) -> None:
     settings = at(tmp_path, MAPPED)
     (loop,) = loops_at(settings)
-    rows = "SKU;Beschreibung;Warengruppe;Größe;Material;Sprache;Lager\n1;Ein Hemd;Hemden;M;Leinen;de;7\n2;A shirt;Hemden;L;linen;;7\n"
+    rows = "SKU;Beschreibung;Warengruppe;Größe;Material;Sprache;Lager\n"
+    rows += "1;Ein Hemd;Hemden;M;Leinen;de;7\n2;A shirt;Hemden;L;linen;;7\n"
     landing = landed(settings, rows, encoding="cp1252")
 
     (report,) = landing.ingest_subjects(loop, run_id="run", progress=lambda _: None)

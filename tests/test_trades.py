@@ -26,8 +26,9 @@ from orchestration.testing.turning import Turner, TurningLoops, key_of_turn
 DATA = Path(__file__).parent / "data" / "trades"
 FILES = {"fashion": "fashion.csv", "software": "software.ndjson", "reisen": "reisen.csv"}
 GROCERIES = re.compile(
-    r"grocer|pantry|bakery|breakfast|lunch|dinner|kitchen|food|soup|sauce|\brice\b|yogurt|soap|bagel|cracker|snack|beef|pears|"
-    r"\btea\b|milk|bread|\boz\b|\blb\b|ingredient|shelf|shelves|aisle|basket|store brand|national brand|\bshop\b|meal|recipe|taste",
+    r"grocer|pantry|bakery|breakfast|lunch|dinner|kitchen|food|soup|sauce|\brice\b|yogurt|soap|bagel|cracker|snack|beef|"
+    r"pears|\btea\b|milk|bread|\boz\b|\blb\b|ingredient|shelf|shelves|aisle|basket|store brand|national brand|\bshop\b|"
+    r"meal|recipe|taste",
     re.IGNORECASE,
 )
 ENGLISH = Recipes.in_folder("content").for_languages(["en"])

@@ -184,8 +184,8 @@ def _examples(subject_id: str, recipe: Recipe | None, briefing: Briefing, by_id:
 
 
 def _told(row: Row, recipe: Recipe | None, loop: "Loop") -> dict[str, str]:
-    """What a model is told of a subject. Examples of a trade have no text in force beside their facts, and a small model
-    takes their form for a rule: among them one that only repeats the facts is left out."""
+    """What a model is told of a subject. Examples of a trade show no text in force beside their facts, and a small
+    model takes their form for a rule: among them one that only repeats the facts is left out."""
     facts = json.loads(row["facts"])
     tersely = recipe is not None and recipe.shows_trade_of(facts)
     return loop.subjects.told(facts, row["original"], tersely=tersely)

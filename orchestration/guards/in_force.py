@@ -12,26 +12,28 @@ _LETTERS = re.compile(r"[^\W\d_]{2,}")
 _UNFILLED = re.compile(
     r"\{\{.*?\}\}|\$\{.*?\}|\[\[.*?\]\]|<%.*?%>|%\(?[a-z_]+\)?[s%]|^\s*[\[<{(][^\])}>]*[\])}>]\s*$", re.DOTALL
 )
+_COPY = r"(?:description|text|copy|title|headline)"
 _STANDS_IN = re.compile(
-    r"""(?:
-        n a | na | none | null | nan | nil | undefined | unknown | empty | blank | test(?:ing)? (?:\ text)? | dummy .* | sample .text |
-        tb[acd] | to\ (?:be|do)\b.* | todo\b.* | fixme\b.* | x{2,} | asdf\w* | foo(?:\ ?bar)? | coming\ soon | lorem\ ipsum\b.* |
-        .*\bplace\ ?holder\b.* | platzhalter\b.* |
-        (?:product\ |item\ |short\ |long\ )?(?:description|title|text|copy|headline|name)(?:\ here)? |
-        (?:no|missing|add|insert|enter|your)\ (?:\w+\ ){0,2}(?:description|text|copy|title|headline)(?:\ (?:yet|here|available|given|set))* |
-        (?:description|text|copy)\ (?:is\ |to\ )?(?:follows?|missing|pending|coming\ soon|not\ available) |
+    rf"""(?:
+        n a | na | none | null | nan | nil | undefined | unknown | empty | blank | dummy\b.* | test(?:ing)?(?:\ text)? |
+        tb[acd] | to\ (?:be|do)\b.* | todo\b.* | fixme\b.* | x{{2,}} | asdf\w* | foo(?:\ ?bar)? | coming\ soon |
+        lorem\ ipsum\b.* | .*\bplace\ ?holder\b.* | platzhalter\b.* | sample\ {_COPY} |
+        (?:(?:product|item|short|long)\ )?{_COPY}(?:\ here)? | (?:product\ )?name |
+        (?:no|missing|add|insert|enter|your)\ (?:\w+\ ){{0,2}}{_COPY}(?:\ (?:yet|here|available|given|set))* |
+        (?:description|text|copy)\ (?:to\ |is\ )?(?:follows?|missing|pending|coming\ soon|not\ available) |
         (?:produkt)?(?:beschreibung|text|titel)(?:\ (?:folgt|fehlt|hier))?(?:\ (?:noch|in\ kürze|bald))? |
-        (?:noch\ )?(?:kein|keine|ohne)\ (?:\w+\ ){0,1}(?:produkt)?(?:beschreibung|text|titel)(?:\ (?:vorhanden|hinterlegt))? |
+        (?:noch\ )?(?:kein|keine|ohne)\ (?:\w+\ )?(?:produkt)?(?:beschreibung|text|titel)(?:\ vorhanden|\ hinterlegt)? |
         folgt(?:\ (?:noch|bald|in\ kürze))? | kommt\ bald | unbekannt | leer |
-        (?:description|texte|titre)\ (?:à\ venir|manquante?|du\ produit) | (?:pas\ de|sans|aucune)\ (?:description|texte) | à\ venir |
-        (?:descripci[oó]n|texto|t[ií]tulo)(?:\ (?:pendiente|del\ producto|aqu[ií]))? | sin\ (?:descripci[oó]n|texto) | pr[oó]ximamente
+        (?:description|texte|titre)\ (?:à\ venir|manquante?|du\ produit) | à\ venir |
+        (?:pas\ de|sans|aucune)\ (?:description|texte) | (?:descripci[oó]n|texto|t[ií]tulo)(?:\ (?:pendiente|del\ producto|aqu[ií]))? |
+        sin\ (?:descripci[oó]n|texto) | pr[oó]ximamente
     )""",
     re.VERBOSE,
 )
 
 
 def is_text(original: str) -> bool:
-    """Whether there is a text: words that somebody wrote, and nothing that a template or a program left in its place."""
+    """Whether there is a text: words that somebody wrote, and nothing that a template or program left in its place."""
     plain = " ".join(_WORD.findall(original.casefold()))
     if not _LETTERS.search(plain) or _UNFILLED.search(original):
         return False

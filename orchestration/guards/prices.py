@@ -3,8 +3,8 @@
 Here: which facts are prices, what a number beside a currency states of them, and in which currency.
 Not here: numbers of any other kind (grounding, quantities) and claims about price (claims).
 
-A price is not rounded: where 355 ml are 12 fl oz, 60 € are not 59.90 €. Nor is it taken from anywhere else: 42 € are not
-size 42, and what the text in force said of a price is not what the fact says now.
+A price is not rounded: where 355 ml are 12 fl oz, 60 € are not 59.90 €. Nor is it taken from anywhere else: 42 € are
+not size 42, and what the text in force said of a price is not what the fact says now.
 """
 
 import re

@@ -46,8 +46,8 @@ _SAMPLE_BYTES = 4 << 20
 
 @dataclass(frozen=True)
 class Arrival:
-    """What stands in `arrived`: `read` rows, from a file with the columns `found`, of which `columns` were read. `before`
-    rows are counted in front of the first one: the header of CSV."""
+    """What stands in `arrived`: `read` rows, from a file with the columns `found`, of which `columns` were read.
+    `before` rows are counted in front of the first one: the header of CSV."""
 
     read: int
     found: tuple[str, ...]

@@ -120,13 +120,13 @@ class Subjects:
         """
         shown = dict(facts) if self.shown is None else {name: facts[name] for name in self.shown if name in facts}
         values = shown.values()
-        if self.in_force_as and is_text(original) and not is_shown(original, values):
-            if not tersely or says_more(original, values):
-                shown[self.in_force_as] = original
+        is_news = is_text(original) and not is_shown(original, values)
+        if self.in_force_as and is_news and (not tersely or says_more(original, values)):
+            shown[self.in_force_as] = original
         return shown
 
     def known(self, facts: Mapping[str, str], original: str) -> dict[str, str]:
-        """What an answer may say of a subject: every fact, shown or not, and what the text in force says beyond them."""
+        """What an answer may say of a subject: every fact, shown or not, and what the text in force says beyond."""
         if self.in_force_as and is_text(original) and says_more(original, facts.values()):
             return {**facts, self.in_force_as: original}
         return dict(facts)

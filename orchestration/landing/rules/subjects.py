@@ -39,8 +39,8 @@ def columns(subjects: Subjects, loop: str = "") -> tuple[Column, ...]:
 
 
 def read_of(subjects: Subjects, loop: str, found: Sequence[str]) -> tuple[Column, ...]:
-    """The columns that are read of a file which has the columns `found`: where the facts are what it brings, no fact that
-    it lacks and every further one."""
+    """The columns that are read of a file which has the columns `found`: where the facts are what it brings, no fact
+    that it lacks and every further one."""
     declared = columns(subjects, loop)
     if not subjects.brings_facts:
         return declared

@@ -75,8 +75,8 @@ class Recipe:
         return self.trade is not None and self.trade.holds(facts)
 
     def suited_to(self, facts: Mapping[str, str], *, has_examples: bool = False) -> "Recipe":
-        """The recipe for a subject with these facts: of another trade than its own examples it has the neutral ones, and
-        none at all once there are examples of what won here."""
+        """The recipe for a subject with these facts: of another trade than its own examples it has the neutral ones,
+        and none at all once there are examples of what won here."""
         if not self.neutral or self.shows_trade_of(facts):
             return self
         shared = [message for message in self.neutral[:-1] if not has_examples or message.role == "system"]
