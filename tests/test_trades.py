@@ -302,6 +302,26 @@ def test_a_fact_that_differs_in_case_from_a_declared_one_is_a_fact_of_its_own(
     assert wheel.warehouse.read(facts).item() == '{"category":"c","SIZE":"L"}'
 
 
+def test_lists_and_nested_values_of_parquet_are_read_as_those_of_json(trades: tuple[Trades, TurningLoops]) -> None:
+    _, wheel = trades
+    loop = replace(declare(), name="parquet")
+    folder = wheel.settings.landing / "parquet" / "subjects"
+    folder.mkdir(parents=True)
+    row = {"subject_id": "p1", "format": "headline", "category": "c", "original": "A shirt", "seats": 4, "share": 0.5}
+    nested = {"sizes": ["S", "M"], "none": [], "limits": {"users": 3}, "rated": [{"by": "x"}]}
+    pl.DataFrame([row | nested]).write_parquet(folder / "a.parquet")
+    wheel.landing.ingest_subjects(loop, run_id="run", progress=lambda _: None)
+    facts = json.loads(wheel.warehouse.read("select facts from flywheel.landed_subjects where loop = 'parquet'").item())
+    assert {name: facts[name] for name in ("seats", "share", "sizes", "none", "limits", "rated")} == {
+        "seats": "4",
+        "share": "0.5",
+        "sizes": "S, M",
+        "none": "",
+        "limits": "",
+        "rated": "",
+    }
+
+
 def test_rows_of_the_earlier_columns_are_the_same_rows_as_before(trades: tuple[Trades, TurningLoops]) -> None:
     _, wheel = trades
     loop = replace(declare(), name="groceries")

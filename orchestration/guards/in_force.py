@@ -25,7 +25,8 @@ _STANDS_IN = re.compile(
         (?:noch\ )?(?:kein|keine|ohne)\ (?:\w+\ )?(?:produkt)?(?:beschreibung|text|titel)(?:\ vorhanden|\ hinterlegt)? |
         folgt(?:\ (?:noch|bald|in\ kürze))? | kommt\ bald | unbekannt | leer |
         (?:description|texte|titre)\ (?:à\ venir|manquante?|du\ produit) | à\ venir |
-        (?:pas\ de|sans|aucune)\ (?:description|texte) | (?:descripci[oó]n|texto|t[ií]tulo)(?:\ (?:pendiente|del\ producto|aqu[ií]))? |
+        (?:pas\ de|sans|aucune)\ (?:description|texte) |
+        (?:descripci[oó]n|texto|t[ií]tulo)(?:\ (?:pendiente|del\ producto|aqu[ií]))? |
         sin\ (?:descripci[oó]n|texto) | pr[oó]ximamente
     )""",
     re.VERBOSE,

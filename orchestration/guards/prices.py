@@ -73,7 +73,7 @@ def prices(facts: Mapping[str, str]) -> list[Amount]:
     found: list[Amount] = []
     for name, value in facts.items():
         found += amounts(value)
-        if _NAMES_A_PRICE.search(name.replace("_", " ")):
+        if is_price(name):
             own = _currency_in(name) or common
             bare = _MONEY.sub(" ", value)
             found += [Amount(number, _cents(number), own) for number in _PLAIN.findall(bare)]
@@ -96,8 +96,8 @@ def _currencies(name: str, value: str) -> Iterator[str]:
         if re.fullmatch(aliases, value.strip(), re.IGNORECASE):
             yield code
     yield from (amount.currency for amount in amounts(value) if amount.currency)
-    if _NAMES_A_PRICE.search(name) and (code := _currency_in(name)):
-        yield code
+    if is_price(name) and (named := _currency_in(name)):
+        yield named
 
 
 def _currency_in(name: str) -> str | None:

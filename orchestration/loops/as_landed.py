@@ -11,14 +11,15 @@ from types import MappingProxyType
 
 from orchestration.guards.lexicon import word_set
 
-# What a name ends in that is an identifier, an address, bookkeeping, a person's or the house's own business: true of
-# a subject, and nothing that a reader is told. What is wanted all the same is declared among the facts.
+# What a name ends in that is an identifier, an address, bookkeeping, a person's or the house's own business: true
+# of a subject, and nothing that a reader is told. What is wanted all the same is declared among the facts.
 _NO_FACT = word_set(
-    """id ids sku skus ean gtin upc isbn asin mpn guid uuid uid hash checksum handle slug artikelnummer artikelnr barcode
-    url urls uri link links href permalink image images img imgs bild bilder photo photos picture pictures thumbnail
-    html at by created updated modified timestamp ingested inserted deleted etag status stock inventory bestand
-    lagerbestand lager email mail phone telephone telefon mobile fax iban customer customers kunde kunden contact kontakt
-    supplier suppliers lieferant cost costs margin marge ek einkaufspreis wholesale internal intern"""
+    """id ids sku skus ean gtin upc isbn asin mpn guid uuid uid hash checksum handle slug artikelnummer artikelnr
+    barcode url urls uri link links href permalink image images img imgs bild bilder photo photos picture pictures
+    thumbnail html at by created updated modified timestamp ingested inserted deleted etag status stock inventory
+    bestand lagerbestand lager email mail phone telephone telefon mobile fax iban customer customers kunde kunden
+    contact kontakt supplier suppliers lieferant cost costs margin marge ek einkaufspreis wholesale internal
+    intern"""
 )
 _PARTS = re.compile(r"[^\W\d_]+", re.UNICODE)
 _HUMPS = re.compile(r"(?<=[a-z])(?=[A-Z])")

@@ -134,7 +134,9 @@ def compose(messages: Sequence[Mapping[str, str]], prompt_name: str, seed: int) 
     facts = dict(_FACT.findall(messages[-1]["content"]))
     thing = next((facts[name] for name in _THINGS if facts.get(name)), None)
     if not thing:
-        raise ValueError(f"The last message shows no fact of {', '.join(_THINGS)}: {messages[-1]['content'][:80]!r}.")
+        raise ValueError(
+            f"The last message shows no {', '.join(map(repr, _THINGS))} fact: {messages[-1]['content'][:80]!r}."
+        )
     _, form, style_name, *_ = *prompt_name.split("-", 2), "", ""
     style = _pulled(_style(style_name), tuple(m["content"] for m in messages[:-1] if m["role"] == "assistant"))
     draw = random.Random(f"{seed}:{prompt_name}:{thing}")

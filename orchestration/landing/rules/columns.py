@@ -166,9 +166,8 @@ class Column:
             return self.from_text(f"{value}::varchar")
         cast = f"try_cast({value} as {self.stored_as})"
         if self.kind == "fact" and kind not in _PRINTABLE:
-            return Reading(
-                f"array_to_string({value}::varchar[], ', ')" if kind == "LIST" else "null::varchar", "false", "null"
-            )
+            flat = f"case when not regexp_matches(typeof({value}), 'STRUCT|MAP|UNION') then {value}::varchar[] end"
+            return Reading(f"array_to_string({flat}, ', ')" if kind == "LIST" else "null::varchar", "false", "null")
         if kind in ("FLOAT", "DOUBLE") and self.kind in ("scalar", "fact"):
             return Reading(f"case when not isnan({value}) then {cast} end", "false", literal(self.code))
         if self.kind == "number":
