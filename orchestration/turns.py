@@ -35,7 +35,7 @@ class Turn:
     @classmethod
     def of(cls, key: str | date, calendar: Calendar) -> "Turn":
         """The turn named `key`. Raises ValueError, naming the nearest turn, when no turn starts on that day."""
-        day = key if isinstance(key, date) else date.fromisoformat(key)
+        day = key if isinstance(key, date) else day_of(key)
         turn = cls.containing(day, calendar)
         if turn.first_day != day:
             raise ValueError(f"No turn starts on {day}; the {calendar.cadence} turn around it is {turn.key}.")
@@ -68,6 +68,17 @@ class Turn:
 
     def next(self) -> "Turn":
         return Turn(self.first_day + self.length, self.length)
+
+
+def day_of(key: str) -> date:
+    """The day written `YYYY-MM-DD`, which is how turns are named. Raises ValueError for any other text."""
+    try:
+        day = date.fromisoformat(key)
+    except ValueError:
+        day = None
+    if day is None or key != day.isoformat():
+        raise ValueError(f"{key!r} is no day: name a turn by its first day as YYYY-MM-DD, such as 2026-01-05.")
+    return day
 
 
 def turn_partitions(calendar: Calendar) -> "dg.TimeWindowPartitionsDefinition":

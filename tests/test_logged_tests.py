@@ -131,7 +131,7 @@ def test_only_arms_that_may_be_compared_are(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_used_at_all_says_what_it_lacks(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_text("test,text\na,Milk\n")
-    with pytest.raises(ValueError, match=r"lacks the columns \['started_at', 'units', 'rewards'\]"):
+    with pytest.raises(ValueError, match=r"lacks the columns started_at, units, rewards"):
         read_logged_tests(path, "tests")
     with pytest.raises(FileNotFoundError, match="--data"):
         read_logged_tests(tmp_path / "none.csv", "tests")

@@ -57,15 +57,24 @@ def test_an_effect_that_cannot_be_seen_in_two_years_has_no_turn():
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"base_rate": 0.0}, "must lie in"),
-        ({"holdout": 1.0}, "must lie in"),
-        ({"briefs": 10}, "no more briefs than recipes"),
-        ({"subjects": 0}, "a subject and a unit"),
+        ({"base_rate": 0.0}, "base rate is a share between 0 and 1, not 0.0"),
+        ({"holdout": 1.0}, "holdout is a share between 0 and 1"),
+        ({"briefs": 10}, "10 briefs of 9 recipes"),
+        ({"subjects": 0}, "number of subjects must be above 0"),
+        ({"units": float("inf")}, "number of units must be"),
+        ({"units": float("nan")}, "number of units must be"),
+        ({"turns": 0}, "number of turns must be 1 or more"),
     ],
 )
 def test_a_design_that_cannot_be_is_refused(values, said):
     with pytest.raises(ValueError, match=said):
         Design(**{"base_rate": 0.05, "subjects": 60, "units": 100} | values)
+
+
+@pytest.mark.parametrize("lift", [0.0, -0.1, 7.5, float("nan"), float("inf")])
+def test_a_lift_that_nothing_could_bring_is_not_planned_for(lift):
+    with pytest.raises(ValueError, match="A lift must lie above 0"):
+        plan(SHOP, (lift,))
 
 
 def test_a_lift_of_nothing_is_refused():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestration.commands.terminal import only_loop, plain_errors
+from orchestration.commands.terminal import named_loop, plain_errors
 from orchestration.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,8 +34,7 @@ def shopify(file: Export, loop: OfLoop = None, dry_run: DryRun = False) -> None:
     from orchestration.connectors.shopify_products import convert as converted
 
     with plain_errors():
-        named = loop or only_loop()
-        _land(converted(file), f"{named}/subjects", file, dry_run)
+        _land(converted(file), f"{named_loop(loop)}/subjects", file, dry_run)
 
 
 @convert.command()
@@ -52,7 +51,7 @@ def ga4(
 
     with plain_errors():
         names = NAMES.changed(exposure or (), outcome or ())
-        _land(converted(file, loop or only_loop(), names), "events", file, dry_run)
+        _land(converted(file, named_loop(loop), names), "events", file, dry_run)
 
 
 @convert.command()
@@ -69,7 +68,7 @@ def segment(
 
     with plain_errors():
         names = NAMES.changed(exposure or (), outcome or ())
-        _land(converted(file, loop or only_loop(), names), "events", file, dry_run)
+        _land(converted(file, named_loop(loop), names), "events", file, dry_run)
 
 
 def _land(found: "Converted", folder: str, file: Path, dry_run: bool) -> None:
@@ -77,6 +76,8 @@ def _land(found: "Converted", folder: str, file: Path, dry_run: bool) -> None:
 
     from orchestration.connectors.converted import write_rows
 
+    if not found.rows and not found.left_out:
+        raise ValueError(f"{file.name} holds no record: export it anew.")
     for line in found.lines():
         typer.echo(line)
     if dry_run or not found.rows:

@@ -7,6 +7,7 @@ Not here: the graph (definitions), the catalogue and the audience (worlds).
 import json
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from orchestration.commands.report import decision_lines, turn_lines, turn_table
@@ -14,7 +15,7 @@ from orchestration.commands.written import new_texts
 from orchestration.graph.driver import Flywheel
 from orchestration.home import start_over
 from orchestration.settings import Settings
-from orchestration.turns import Turn
+from orchestration.turns import LENGTHS, Turn
 from orchestration.warehouse.engines import open_warehouse
 from orchestration.worlds.simulated.catalogue import LOOP, land_catalogue
 from orchestration.worlds.simulated.sandbox import Sandbox
@@ -32,6 +33,11 @@ def run_demo(settings: Settings, console: "Console", *, turns: int, products: in
     Raises ValueError when the home holds something other than a demonstration.
     """
     started = time.monotonic()
+    closed = closed_turns(settings)
+    if turns > closed:
+        raise ValueError(
+            f"Only {closed} turns have closed since {settings.first_turn} (FLYWHEEL_FIRST_TURN): ask for fewer."
+        )
     start_over(settings, "demonstration")
     sandbox = Sandbox(seed=settings.seed, exposures_per_turn=exposures)
     catalogue = land_catalogue(settings.landing, products)
@@ -76,6 +82,11 @@ def _print_texts(settings: Settings, console: "Console", turn: str) -> None:
     console.print(
         f"{len(shown)} of {len(texts)} new texts; all that is in force: {outbox}", highlight=False, markup=False
     )
+
+
+def closed_turns(settings: Settings) -> int:
+    """How many turns have closed since the first one began."""
+    return max(0, (datetime.now(UTC).date() - settings.first_turn) // LENGTHS[settings.cadence])
 
 
 def _first(settings: Settings, turns: int) -> Iterator[Turn]:

@@ -11,6 +11,7 @@ from typing import Any
 from orchestration.commands import lineage_steps as steps
 from orchestration.commands.identities import ANY, whole
 from orchestration.commands.lineage_steps import BEARING, Trace, UnknownIdentityError
+from orchestration.turns import day_of
 from orchestration.warehouse.protocol import Warehouse
 
 
@@ -53,9 +54,18 @@ def trace(warehouse: Warehouse, identity: str) -> Trace:
 
 
 def _kpi(warehouse: Warehouse, mart: str, loop: str, turn: str, *rest: str) -> Trace:
+    day_of(turn)
     known = warehouse.relations("marts")
+    if not known:
+        raise UnknownIdentityError("No turn has been learned yet, so that there is no KPI row: `flywheel turn` first.")
     if mart not in known:
-        raise UnknownIdentityError(f"There is no mart {mart!r}; there are {', '.join(sorted(known)) or 'none yet'}.")
+        raise UnknownIdentityError(f"There is no mart {mart!r}; there are {', '.join(sorted(known))}.")
+    columns = set(warehouse.read(f"select * from marts.{mart} limit 0").columns)
+    if not {"loop", "turn", *("subject_id", "variant_id")[: len(rest)]} <= columns or len(rest) > 2:
+        raise UnknownIdentityError(
+            f"Rows of {mart} are not named like this: MART/LOOP/TURN, and of marts with a row for each variant "
+            "MART/LOOP/TURN/SUBJECT/VARIANT."
+        )
     named = dict(zip(("subject_id", "variant_id"), rest, strict=False))
     where = "".join(f" and {column} = ${column}" for column in named)
     rows = steps.found(

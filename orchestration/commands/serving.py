@@ -26,11 +26,13 @@ PATIENCE_S = 120.0
 def serve(settings: Settings, tell: Callable[[str], None], *, dagster_port: int = 3000, mlflow_port: int = 5000) -> int:
     """Start all three on 127.0.0.1, print their addresses, and end them all on Ctrl-C or when one dies; exit code.
 
-    Raises ValueError when a port is taken, naming the option.
+    Raises ValueError when a port cannot be served at, naming the option.
     """
+    if dagster_port == mlflow_port:
+        raise ValueError(f"Both user interfaces cannot be at port {dagster_port}: choose another with --mlflow-port.")
     for name, port in (("--dagster-port", dagster_port), ("--mlflow-port", mlflow_port)):
-        if _answers(port):
-            raise ValueError(f"Port {port} is taken: end what serves there, or choose another with {name}.")
+        if problem := port_problem(port):
+            raise ValueError(f"Port {port} {problem}, or choose another with {name}.")
     prepare_home(settings)
     surroundings = dict(os.environ)
     shed(*MLFLOW, *DBT, environment=surroundings)  # of Dagster's, prepare_home has left those that it sets
@@ -77,6 +79,19 @@ def serve(settings: Settings, tell: Callable[[str], None], *, dagster_port: int 
     finally:
         for process in running.values():
             _end(process)
+
+
+def port_problem(port: int) -> str | None:
+    """Why nothing can be served at that port, with what to do about it; None where it can."""
+    if _answers(port):
+        return "is taken: end what serves there"
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            return f"cannot be used ({(error.strerror or str(error)).lower()}): ask who runs this machine"
+    return None
 
 
 def _answers(port: int) -> bool:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from orchestration.landing.outbox import Outbox
     from orchestration.warehouse.protocol import Warehouse
 
+UsageError: Any = typer.BadParameter.__base__  # typer gives it no name of its own
 FILE_WIDTH = 120  # columns where the output is no terminal that could tell
 
 
@@ -55,47 +56,64 @@ def console() -> "Console":
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Errors that name a remedy, and what the machine refuses, become one message and exit code 1; any other keeps its
-    traceback."""
-    from orchestration.graph.driver import TurnFailedError
-    from orchestration.landing.manifest import RefusedFilesError
-    from orchestration.machine import machine_trouble
-    from orchestration.registry.moved import RegistryError
-    from orchestration.warehouse.protocol import WarehouseError
+    """An error for a person becomes one message and exit code 1; wrong arguments one line and 2; a bug says that it is
+    one and where its traceback lies, and exits with 70."""
+    from orchestration.commands.errors import BUG, bug_told, told
 
-    known = (
-        TurnFailedError,
-        RefusedFilesError,
-        WarehouseError,
-        RegistryError,
-        ValueError,
-        LookupError,
-        FileNotFoundError,
-    )
     try:
         yield
+    except (typer.Exit, typer.Abort):
+        raise
+    except UsageError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help
+            raise
+        _say(_usage(error))
+        raise typer.Exit(2) from error
     except Exception as error:
-        if type(error).__module__.startswith(("click", "typer")):  # an end that was asked for, or wrong arguments
-            raise
-        said = machine_trouble(error) or (str(error) if isinstance(error, known) else None)
-        if said is None:
-            raise
-        typer.secho(said, fg="red", err=True)
-        raise typer.Exit(1) from error
+        said = told(error)
+        _say(said or bug_told(error))
+        raise typer.Exit(1 if said else BUG) from error
 
 
 class PlainErrorsGroup(TyperGroup):
     """Commands that tell what went wrong in one message, whichever of them it was."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        with plain_errors():
+            for each in args:
+                if not each.isascii() and each.encode("utf-8", "replace").decode() != each:
+                    raise typer.BadParameter(f"{each!r} is no text in UTF-8.")
+            return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         with plain_errors():
             return super().invoke(ctx)
 
 
-def only_loop() -> str:
-    """The loop that turns in this home. Raises ValueError, naming them, where several do."""
-    from orchestration.flywheel_file import loops_at
+def _usage(error: Any) -> str:
+    """What is wrong with the arguments of a command, and where it is said which it takes."""
+    from orchestration.commands.errors import one_line
 
+    command = error.ctx.command_path if error.ctx else "flywheel"
+    return f"{one_line(error.format_message()).rstrip('.')}. `{command} --help` says what it takes."
+
+
+def _say(message: str) -> None:
+    typer.secho(message, fg="red", err=True)
+
+
+def named_loop(name: str | None) -> str:
+    """The loop of that name, or without one the only loop that turns in this home.
+
+    Raises LookupError, naming those found, for a name that is none of them, and ValueError where several turn.
+    """
+    from orchestration.flywheel_file import loops_at
+    from orchestration.loops.found import found_loops
+
+    if name is not None:
+        if name not in (found := found_loops()):
+            raise LookupError(f"There is no loop {name!r}; the loops found are {', '.join(sorted(found))}.")
+        return name
     names = [loop.name for loop in loops_at(Settings())]
     if len(names) > 1:
         raise ValueError(f"Several loops turn here ({', '.join(names)}): name one with --loop.")

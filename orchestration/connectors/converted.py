@@ -84,9 +84,12 @@ def write_rows(rows: Sequence[Mapping[str, Any]], file: Path) -> Path:
 
 def records(file: Path) -> Iterator[Any]:
     """The JSON records of a file: a line each, or one array. Raises ValueError naming the line that is not JSON."""
-    text = file.read_text(encoding="utf-8-sig")
+    text = text_of(file)
     if text.lstrip().startswith("["):
-        yield from json.loads(text)
+        try:
+            yield from json.loads(text)
+        except (ValueError, RecursionError) as fault:
+            raise ValueError(f"{file.name} begins as a JSON array and is none: export it anew. {fault}.") from fault
         return
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip():
@@ -94,6 +97,14 @@ def records(file: Path) -> Iterator[Any]:
                 yield json.loads(line)
             except (ValueError, RecursionError) as fault:
                 raise ValueError(f"{file.name}, line {number} is not JSON: export it as NDJSON or an array.") from fault
+
+
+def text_of(file: Path) -> str:
+    """What a text file says. Raises ValueError when it is no UTF-8."""
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as fault:
+        raise ValueError(f"{file.name} is no UTF-8 text: export it as plain, unpacked text in UTF-8.") from fault
 
 
 def as_text(value: object) -> str:

@@ -8,11 +8,12 @@ Rows that share a handle are one product: the first one names it, the others add
 
 import csv
 import html
+import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from orchestration.connectors.converted import Converted
+from orchestration.connectors.converted import Converted, text_of
 
 NAMES = {
     "handle": ("Handle", "URL handle"),
@@ -35,7 +36,7 @@ NO_TEXT = "a product without a title"
 
 def convert(file: Path, placements: Sequence[str] = PLACEMENTS) -> Converted:
     """Subjects of the content loop. Raises ValueError when the file is no product export."""
-    with file.open(encoding="utf-8-sig", newline="") as opened:
+    with io.StringIO(text_of(file), newline="") as opened:
         reader = csv.DictReader(opened)
         columns = reader.fieldnames or []
         if not any(name in columns for name in NAMES["handle"]) or "Title" not in columns:

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -19,10 +20,12 @@ import dagster as dg
 from orchestration.graph.assets.landing import READABLE
 from orchestration.graph.beginning import run_in_home
 from orchestration.graph.definitions import build_definitions
+from orchestration.graph.failures import refusals, told
+from orchestration.graph.overview import overview_tags, seen_in_overview
 from orchestration.home import prepare_home
 from orchestration.landing.folder import RefusedFilesError
 from orchestration.loops.declaration import Loop
-from orchestration.machine import machine_trouble, trouble_in
+from orchestration.machine import machine_trouble
 from orchestration.settings import Settings
 from orchestration.turns import Turn
 
@@ -57,7 +60,7 @@ class Flywheel:
 
     def learn(self, turn: str) -> dg.ExecuteInProcessResult:
         """Events to promotions of a turn. Raises ValueError while its window is open."""
-        window = Turn.of(turn, self.settings)
+        window = self._begun(turn)
         if time.time() < window.end.timestamp():
             raise ValueError(f"Turn {turn} is open until {window.end:%Y-%m-%d %H:%M} UTC: learn once it has closed.")
         return self._run("learn", turn)
@@ -85,25 +88,29 @@ class Flywheel:
 
     def _run(self, job: str, turn: str | None) -> dg.ExecuteInProcessResult:
         if turn is not None:
-            Turn.of(turn, self.settings)
+            self._begun(turn)
         run_id, what = str(uuid.uuid4()), f"{job} {turn or ''}".strip()
         try:
-            with self._instance() as instance, run_in_home(self.settings, instance, run_id, what, turn, self._say):
+            with (
+                self._instance() as instance,
+                run_in_home(self.settings, instance, run_id, what, turn, self._say),
+                seen_in_overview(instance, job),
+            ):
                 result = self.definitions.resolve_job_def(job).execute_in_process(
                     partition_key=turn,
                     instance=instance,
                     run_id=run_id,
                     raise_on_error=False,
                     run_config={"loggers": {"console": {}}},
-                    tags={"flywheel/half": job},
+                    tags={"flywheel/half": job, **overview_tags()},
                 )
         except Exception as error:
             if trouble := machine_trouble(error):
                 raise TurnFailedError(f"{what}: {trouble}") from error
             raise
         if not result.success:
-            message = "\n".join(_failures(result)) or f"{job} failed; see run {result.run_id} in the UI."
-            raise TurnFailedError(message, dict(_refusals(result)))
+            message = told(result) or f"{job} failed; its reason is in run {result.run_id} of the Dagster UI."
+            raise TurnFailedError(message, dict(refusals(result.get_asset_check_evaluations())))
         return result
 
     def _say(self, line: str) -> None:
@@ -111,6 +118,14 @@ class Flywheel:
             self.tell(line)
         else:
             logging.getLogger(__name__).warning(line)
+
+    def _begun(self, turn: str) -> Turn:
+        """The turn of that key. Raises ValueError where none starts on that day, or while it lies ahead."""
+        window = Turn.of(turn, self.settings)
+        if time.time() < window.start.timestamp():
+            present = Turn.containing(datetime.now(UTC), self.settings).key
+            raise ValueError(f"Turn {turn} has not begun yet: the turn that runs now is {present}.")
+        return window
 
     @contextmanager
     def _instance(self) -> Iterator[dg.DagsterInstance]:
@@ -147,20 +162,3 @@ def _telling_logger(tell: Tell | None) -> dg.LoggerDefinition:
         return logger
 
     return telling
-
-
-def _failures(result: dg.ExecuteInProcessResult) -> Iterator[str]:
-    for event in result.all_node_events:
-        if event.is_step_failure:
-            error = event.step_failure_data.error
-            cause = error
-            while cause is not None and cause.cause is not None:
-                cause = cause.cause
-            said = (cause.message.strip() if cause else event.message) or ""
-            yield f"{event.step_key}: {trouble_in(said) or said}"
-
-
-def _refusals(result: dg.ExecuteInProcessResult) -> Iterator[tuple[str, str]]:
-    for check in result.get_asset_check_evaluations():
-        if not check.passed and check.blocking and check.severity is dg.AssetCheckSeverity.ERROR:
-            yield check.check_name, check.description or ""

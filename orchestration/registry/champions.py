@@ -25,6 +25,14 @@ FIRST = """
     select policy_version from flywheel.champions where loop = $loop and turn <= $turn order by turn limit 1
 """
 
+VERSIONS = """
+    select version from (
+        select policy_version as version from flywheel.champions where loop = $loop
+        union
+        select policy_version from flywheel.challengers where loop = $loop
+    ) as known where version is not null order by length(version), version
+"""
+
 KEPT = """
     select policy, mlflow_run_id from (
         select policy, mlflow_run_id, turn from flywheel.champions where loop = $loop and policy_version = $version
@@ -134,6 +142,9 @@ def roll_back(
     yet, when there is no earlier champion, and, without `to`, when the champion was taken back before and nothing was
     decided since: saying it twice takes one step.
     """
+    if to is not None and to not in (known := warehouse.read(VERSIONS, {"loop": loop})["version"].to_list()):
+        named = ", ".join(known) or "none yet"
+        raise LookupError(f"{loop}-policy/{to[:40]} was never registered: its versions are {named}.")
     newest = warehouse.read("select max(turn) from flywheel.promotions where loop = $loop", {"loop": loop}).item()
     if newest is None:
         raise LookupError(f"No turn of {loop} has been learned, so there is nothing to roll back.")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 Floats = NDArray[np.float64]
+MOST = 1e12  # units or subjects of a turn beyond which a plan says nothing
 _FLYWHEELS = 1000  # imagined, to plan for a challenger that has to learn first: 80 % is then known to 1.3 %
 
 
@@ -56,10 +57,18 @@ class Design:
     horizon: float = 5.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.base_rate < 1 or not 0 < self.holdout < 1 or not 0 < self.control_share < 1:
-            raise ValueError("base_rate, holdout and control_share are shares: each must lie in (0, 1).")
-        if self.subjects < 1 or self.units <= 0 or not 1 <= self.briefs <= self.recipes or self.recipes < 2:
-            raise ValueError("Need a subject and a unit a turn, two recipes, and no more briefs than recipes.")
+        for name in ("base_rate", "holdout", "control_share"):
+            if not 0 < (share := getattr(self, name)) < 1:
+                raise ValueError(f"The {name.replace('_', ' ')} is a share between 0 and 1, not {share}.")
+        for name in ("units", "subjects"):
+            if not 0 < (number := getattr(self, name)) <= MOST:
+                raise ValueError(f"The number of {name} must be above 0 and at most {MOST:,.0f}, not {number}.")
+        if self.turns is not None and self.turns < 1:
+            raise ValueError(f"The number of turns must be 1 or more, not {self.turns}.")
+        if not 1 <= self.briefs <= self.recipes or self.recipes < 2:
+            raise ValueError(
+                f"Of two recipes or more some are briefed: {self.briefs} briefs of {self.recipes} recipes cannot be."
+            )
 
     @property
     def treated_units(self) -> float:
@@ -97,6 +106,13 @@ def plan(design: Design, lifts: Sequence[float] = (0.05, 0.10, 0.20, 0.30), powe
     """
     import polars as pl
 
+    largest = _favouring_one(design)[0] * design.recipes - 1
+    for lift in lifts:
+        if not 0 < lift < largest:
+            raise ValueError(
+                f"A lift must lie above 0 and below {largest:.2f}, which is what one of {design.recipes} recipes can "
+                f"bring over even choice, not at {lift}; 0.1 is a lift of 10 %."
+            )
     rows = []
     for lift in lifts:
         better = turns_to_promote(design, lift, power=power)
@@ -129,7 +145,7 @@ def turns_to_promote(
     The first turn has nothing to compare and is counted. With `learning`, the better recipe is one of many and the
     challenger is what Thompson's rule makes of the turns so far; this is imagined 1,000 times from a fixed seed.
     """
-    favour = (1 - design.exploration) * np.eye(design.recipes)[0] + design.exploration / design.recipes
+    favour = _favouring_one(design)
     change = favour - 1 / design.recipes
     # The first recipe's advantage that makes `favour` worth `lift` more than even choice, relative to the others.
     gap = lift / (favour[0] - (1 + lift) / design.recipes)
@@ -162,6 +178,11 @@ def units_to_see_amount(variance: float, mean: float, lift: float, *, alpha: flo
     return ((_z(alpha) + _z(1 - power)) / (lift * mean)) ** 2 * variance
 
 
+def _favouring_one(design: Design) -> Floats:
+    """Probabilities (recipes,) of a policy that favours the first recipe and goes on exploring all."""
+    return (1 - design.exploration) * np.eye(design.recipes)[0] + design.exploration / design.recipes
+
+
 def _first(design: Design, lift: float, variance: float, power: float, most: int) -> int | None:
     """The first look by which a mean of `lift`, measured with `variance` a turn, has crossed its bound."""
     if lift <= 0:
@@ -169,6 +190,8 @@ def _first(design: Design, lift: float, variance: float, power: float, most: int
     looks = most if design.turns is None else min(most, design.turns)
     # A plain z test says how far to look: a bound for ever costs less than five times its sample.
     rough = ((_z(design.alpha) + _z(1 - power)) / lift) ** 2 * variance
+    if not math.isfinite(rough):
+        return None
     looks = min(looks, max(8, math.ceil(5 * rough)))
     information = np.arange(1, looks + 1) / variance
     crossed = crossing_probability(information, _bounds(design, information), drift=lift)

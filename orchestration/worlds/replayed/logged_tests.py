@@ -123,7 +123,9 @@ def _read(file: Path, form: str) -> "pl.DataFrame":
         raise ValueError(f"{file.name} {refusal}") from refusal
     missing = [names[column] for column in COLUMNS if names[column] not in arrival.found]
     if missing:
-        raise ValueError(f"{file.name} lacks the columns {missing}; it has {list(arrival.found)}.")
+        raise ValueError(
+            f"{file.name} lacks the columns {', '.join(missing)}; it has {', '.join(list(arrival.found)[:20])}."
+        )
     if raw.is_empty():
         raise ValueError(f"{file.name} holds no row.")
     return raw.select(
@@ -170,7 +172,7 @@ def _refusals(rows: "pl.DataFrame") -> list[Refusal]:
         .when(pl.col("problem").is_not_null())
         .then(pl.concat_str(pl.lit("the row cannot be read: "), pl.col("problem")))
         .when(units.sum().over("test") == 0)
-        .then(pl.lit("nobody met the test"))
+        .then(pl.lit("no unit was shown any arm of the test"))
         .when(copy_of != pl.col("test"))
         .then(pl.concat_str(pl.lit("the whole test is that of "), copy_of))
     )
