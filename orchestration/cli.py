@@ -16,7 +16,7 @@ from orchestration.commands.review import review
 from orchestration.commands.terminal import (
     PlainErrorsGroup,
     console,
-    only_loop,
+    named_loop,
     open_landing,
     open_warehouse,
     plain_errors,
@@ -100,18 +100,22 @@ def forget() -> None:
 
 @app.command()
 def status() -> None:
-    """Print the turns, their lifts over the holdout, and the champions."""
+    """Print the turns with their lifts over the holdout, the champions, and what was refused or waits."""
     from orchestration.commands.report import decision_lines, turn_lines, turn_table
+    from orchestration.commands.standing import refusals, standing_lines
     from orchestration.commands.withdrawing import withdrawn_lines
 
     with plain_errors():
         lines = turn_lines(open_warehouse())
         withdrawn = withdrawn_lines(open_warehouse())
-    if not lines:
-        typer.echo("No turn has been released yet: `flywheel turn 2026-01-05`, or `make demo`.")
-        return
+        if not lines:
+            typer.echo("No turn has been released yet: `flywheel turn 2026-01-05`, or `make demo`.")
+            for refused in refusals(Settings()):
+                typer.echo(refused)
+            return
+        standing = list(standing_lines(open_warehouse(), Settings()))
     console().print(turn_table(lines, "turns"))
-    for said in (*decision_lines(lines), *withdrawn):
+    for said in (*decision_lines(lines), *withdrawn, *standing):
         typer.echo(said)
 
 
@@ -154,9 +158,11 @@ def doctor() -> None:
 def plan(
     base_rate: Annotated[float, typer.Option(help="Rewards per unit without the flywheel, such as 0.04.")],
     units: Annotated[float, typer.Option(help="Units that meet one subject in a turn.")],
-    subjects: Annotated[int, typer.Option(help="Subjects released in a turn.")] = 200,
+    subjects: Annotated[int, typer.Option(help="Subjects released in a turn.", min=1)] = 200,
     holdout: Annotated[float, typer.Option(help="Share of units that always get the original.")] = 0.10,
-    turns: Annotated[int | None, typer.Option(help="Turns planned; without, the flywheel may look for ever.")] = None,
+    turns: Annotated[
+        int | None, typer.Option(help="Turns planned; without, the flywheel may look for ever.", min=1, max=10_000)
+    ] = None,
     lift: Annotated[list[float] | None, typer.Option(help="Lifts to plan for, such as 0.1; may be repeated.")] = None,
 ) -> None:
     """Say how many turns it takes until an effect can be seen, before a team starts."""
@@ -207,8 +213,12 @@ def rollback(
     from orchestration.registry.tracking import Tracking
 
     settings = Settings()
-    with plain_errors(), home_locked(settings.root, f"rollback of {loop}", typer.echo):
-        before, after = roll_back(open_warehouse(), Tracking(settings.root, settings.mlflow_ui), loop, reason, to)
+    with plain_errors():
+        if not reason.strip():
+            raise ValueError("A rollback is kept with its reason: give one with --reason.")
+        loop = named_loop(loop)
+        with home_locked(settings.root, f"rollback of {loop}", typer.echo):
+            before, after = roll_back(open_warehouse(), Tracking(settings.root, settings.mlflow_ui), loop, reason, to)
     if before == after:
         typer.echo(f"{loop}-policy/{after} was in force before; nothing changed.")
     else:
@@ -243,9 +253,7 @@ def export(
     from orchestration.flywheel_file import every_loop_at
 
     with plain_errors():
-        found, named = every_loop_at(Settings()), loop or only_loop()
-        if named not in found:
-            raise LookupError(f"There is no loop {named!r}; the loops found are {', '.join(sorted(found))}.")
+        found, named = every_loop_at(Settings()), named_loop(loop)
         if kind not in ("sft", "dpo"):
             raise ValueError(f"{kind!r} is no kind of set: sft or dpo.")
         exported = write(open_warehouse(), found[named], kind, Path(folder))  # type: ignore[arg-type]
@@ -264,11 +272,14 @@ def settings() -> None:
 
 @app.command()
 def demo(
-    turns: Annotated[int, typer.Option(help="How many turns.")] = 4,
+    turns: Annotated[int, typer.Option(help="How many turns.", min=1)] = 4,
     products: Annotated[
-        int, typer.Option(help="How many products of the catalogue, each in one of three placements.")
+        int,
+        typer.Option(help="How many products of the catalogue, each in one of three placements.", min=1, max=10_000),
     ] = 21,
-    exposures: Annotated[int, typer.Option(help="Exposures of the simulated audience in a turn.")] = 150_000,
+    exposures: Annotated[
+        int, typer.Option(help="Exposures of the simulated audience in a turn.", min=1, max=100_000_000)
+    ] = 150_000,
 ) -> None:
     """A real retailer's catalogue, a real model and a simulated audience go through four turns."""
     from orchestration.commands.demo import run_demo
@@ -281,8 +292,8 @@ def demo(
 def replay(
     form: Annotated[str, typer.Argument(help="Format of the log: upworthy, or tests (your own).")],
     data: Annotated[Path, typer.Option(help="The log: CSV, NDJSON or Parquet, one row for each text tested.")],
-    units: Annotated[int, typer.Option(help="Most units that meet a test in a turn.", min=50)] = 1_000,
-    turns_in_force: Annotated[int, typer.Option(help="Turns that a test is in force for.", min=1)] = 1,
+    units: Annotated[int, typer.Option(help="Most units that meet a test in a turn.", min=50, max=10**9)] = 1_000,
+    turns_in_force: Annotated[int, typer.Option(help="Turns that a test is in force for.", min=1, max=1_000)] = 1,
     home: Annotated[Path, typer.Option(help="Folder to replay in; started over each time.")] = Path("var/replay"),
 ) -> None:
     """Send logged randomised tests through the flywheel, a week a turn: what would it have been worth?
@@ -299,8 +310,8 @@ def replay(
 
 @app.command()
 def up(
-    dagster_port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 3000,
-    mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow UI.")] = 5000,
+    dagster_port: Annotated[int, typer.Option(help="Port of the Dagster UI.", min=1, max=65_535)] = 3000,
+    mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow UI.", min=1, max=65_535)] = 5000,
 ) -> None:
     """Start the Dagster UI, its daemon and the MLflow UI on 127.0.0.1; Ctrl-C ends all of them."""
     from orchestration.commands.serving import serve

@@ -1,11 +1,13 @@
 """What `flywheel doctor` says of a set-up, and the remedy it names."""
 
+import socket
 from pathlib import Path
 from typing import Annotated
 
 import pytest
 from pydantic import BaseModel
 
+from orchestration.commands import connections
 from orchestration.commands.doctor import Finding, findings
 from orchestration.delivery import Trial
 from orchestration.generation import Shown, contained, grounded_on, written
@@ -16,6 +18,7 @@ from orchestration.loops.declaration import Loop, Outcome, Reward, Subjects, day
 from orchestration.loops.found import declared_loops
 from orchestration.loops.recipes import Recipes
 from orchestration.settings import Settings
+from orchestration.testing.loopback import Behaviour, serve
 from orchestration.warehouse.duckdb_file import DuckDBWarehouse
 from tests.test_seventh_loop_shared import RECIPE
 
@@ -143,3 +146,56 @@ def test_documents_and_containment_are_asked_for_where_a_loop_needs_them(
 
 def test_nothing_is_tried_out_for_loops_that_run_no_program(tmp_path: Path) -> None:
     assert "trials" not in found(Settings(_env_file=None, home=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("model", "behaviour", "state", "said"),
+    [
+        ("loopback", {}, "ok", "loopback at the address in OPENAI_BASE_URL, which answers"),
+        (None, {}, "ok", "loopback"),
+        ("gpt-nix", {}, "note", "does not list 'gpt-nix' among 1 models (loopback)"),
+        ("loopback", {"key": "another"}, "fails", "401"),
+    ],
+)
+def test_the_endpoint_is_asked_once_and_the_key_is_not_shown(
+    tmp_path: Path, model: str | None, behaviour: dict[str, str], state: str, said: str
+) -> None:
+    with serve(Behaviour(**behaviour)) as server:
+        settings = Settings(
+            _env_file=None, home=tmp_path, openai_base_url=server.url, openai_api_key="sk-secret-4711", model=model
+        )
+        finding = connections.endpoint(settings)
+        assert not server.bodies  # nothing is generated, so that nothing is paid for
+    assert finding.state == state
+    assert said in finding.found
+    assert "sk-secret-4711" not in finding.found + finding.remedy
+    assert bool(finding.remedy) == (state != "ok")
+
+
+def test_an_endpoint_that_is_not_there_fails_with_a_remedy(tmp_path: Path) -> None:
+    settings = Settings(_env_file=None, home=tmp_path, openai_base_url="http://127.0.0.1:9/v1", model="m")
+    finding = connections.endpoint(settings)
+    assert (finding.state, "cannot be reached" in finding.found) == ("fails", True)
+    assert "OPENAI_BASE_URL" in finding.remedy
+
+
+def test_a_damaged_database_of_mlflow_is_found(tmp_path: Path) -> None:
+    settings = Settings(_env_file=None, home=tmp_path)
+    assert connections.mlflow(settings).state == "ok"
+    (tmp_path / "mlflow.db").write_bytes(b"this is no database at all" * 100)
+    finding = connections.mlflow(settings)
+    assert finding.state == "fails"
+    assert "mlflow.db" in finding.remedy
+
+
+def test_a_port_that_is_taken_is_told_with_the_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(connections, "PORTS", (("Dagster UI", port, "--dagster-port"),))
+        (finding,) = connections.ports()
+    assert (finding.state, finding.found) == ("note", f"port {port} is taken")
+    assert "--dagster-port" in finding.remedy
+    (finding,) = connections.ports()
+    assert finding.state == "ok"

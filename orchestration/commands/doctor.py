@@ -7,10 +7,11 @@ Not here: gates on data (checks) and errors of a run (the run says them).
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
+from orchestration.commands import connections
+from orchestration.commands.finding import Finding as Finding
+from orchestration.commands.finding import State
 from orchestration.flywheel_file import WrongFlywheelFileError, loops_at, told
 from orchestration.landing.folder import Landing
 from orchestration.landing.manifest import FileKind
@@ -18,7 +19,6 @@ from orchestration.landing.pseudonyms import KEY_FILE
 from orchestration.landing.rules.problems import explained
 from orchestration.loops.declaration import Loop
 from orchestration.loops.found import declared_loops
-from orchestration.model.local_weights import LOCAL_MODELS, is_installed
 from orchestration.settings import Settings
 from orchestration.warehouse.engines import open_warehouse
 from orchestration.warehouse.protocol import WarehouseBusyError, WarehouseError
@@ -27,17 +27,6 @@ TURNS = """
     select count(distinct turn) from (select turn from flywheel.releases union select turn from flywheel.decisions) as r
 """
 ROWS_REMEDY = "Those rows would be quarantined, the others taken in: mend the export, if they are meant to count."
-State = Literal["ok", "note", "fails"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one check found; `remedy` says what to do unless it is fine."""
-
-    check: str
-    state: State
-    found: str
-    remedy: str = ""
 
 
 def loops_as_far_as_declared(settings: Settings) -> Sequence[Loop]:
@@ -49,19 +38,21 @@ def loops_as_far_as_declared(settings: Settings) -> Sequence[Loop]:
 
 
 def findings(settings: Settings, loops: Sequence[Loop], landing: Landing) -> Iterator[Finding]:
-    """Every check in turn. None of them changes anything, calls a model or costs anything."""
+    """Every check in turn. None changes anything or costs anything; the endpoint is asked for its list of models."""
     checks: Sequence[Callable[[], Finding]] = (
         lambda: _home(settings),
         lambda: _first_turn(settings),
         lambda: _flywheel_file(settings),
-        lambda: _endpoint(settings),
+        lambda: connections.endpoint(settings),
         lambda: _languages(settings, loops),
         lambda: _budget(settings),
         lambda: _pseudonyms(settings),
         lambda: _warehouse(settings),
+        lambda: connections.mlflow(settings),
     )
     for check in checks:
         yield check()
+    yield from connections.ports()
     yield from _strays(landing, loops)
     yield from _waiting("events", landing, None)
     for loop in loops:
@@ -98,18 +89,6 @@ def _flywheel_file(settings: Settings) -> Finding:
         return Finding("flywheel.toml", "ok", told(settings))
     except WrongFlywheelFileError as error:
         return Finding("flywheel.toml", "fails", str(error), "Correct it: nothing turns until then.")
-
-
-def _endpoint(settings: Settings) -> Finding:
-    if settings.openai_api_key or settings.openai_base_url:
-        where = "the address in OPENAI_BASE_URL" if settings.openai_base_url else "OpenAI"
-        if not settings.model:
-            return Finding("model", "fails", f"{where}, but no model", "Set FLYWHEEL_MODEL to one the endpoint serves.")
-        return Finding("model", "ok", f"{settings.model} at {where}")
-    local = LOCAL_MODELS[settings.local_model]
-    if is_installed(local):
-        return Finding("model", "ok", f"{local.served_as}, served locally")
-    return Finding("model", "fails", f"no endpoint, and {local.served_as} is not installed", local.remedy)
 
 
 def _languages(settings: Settings, loops: Sequence[Loop]) -> Finding:
@@ -161,7 +140,7 @@ def _pseudonyms(settings: Settings) -> Finding:
 
 def _warehouse(settings: Settings) -> Finding:
     if settings.warehouse is None and not settings.warehouse_path.exists():
-        return Finding("warehouse", "ok", "not there yet; the first turn makes it")
+        return Finding("warehouse", "ok", "not there yet; the first turn creates it")
     try:
         turns = open_warehouse(settings, 2.0).read(TURNS).item()
     except WarehouseBusyError as error:

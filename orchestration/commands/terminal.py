@@ -107,11 +107,10 @@ def named_loop(name: str | None) -> str:
 
     Raises LookupError, naming those found, for a name that is none of them, and ValueError where several turn.
     """
-    from orchestration.flywheel_file import loops_at
-    from orchestration.loops.found import found_loops
+    from orchestration.flywheel_file import every_loop_at, loops_at
 
     if name is not None:
-        if name not in (found := found_loops()):
+        if name not in (found := every_loop_at(Settings())):
             raise LookupError(f"There is no loop {name!r}; the loops found are {', '.join(sorted(found))}.")
         return name
     names = [loop.name for loop in loops_at(Settings())]
