@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from orchestration.learning.texts.log_rates import dispersion, within_subjects
 from orchestration.learning.texts.pairs import pairwise_accuracy, significant_pairs
+from orchestration.learning.texts.reward_card import card_lines
 from orchestration.learning.texts.reward_model import RewardModel, fit_reward_model, fit_with_held_out
 from orchestration.learning.texts.text_features import FEATURE_NAMES, FEATURES, text_features, tone
 from orchestration.model.text_embedding import DIMENSIONS, embed_texts
@@ -199,3 +200,22 @@ def test_every_text_is_also_scored_by_a_model_that_has_not_seen_its_subject():
     noise = texts_with_results(0.0, subjects=60)
     _, of_noise = fit_with_held_out(*noise[:5])
     assert abs(np.corrcoef(of_noise + 1e-9 * noise[1][:, 0], noise[4])[0, 1]) < 0.2
+
+
+def test_the_card_is_tables_that_a_person_reads():
+    right = {"accuracy": 0.75, "low": 0.5, "high": 0.9, "pairs": 12}
+    card = {
+        "fitted": True,
+        "units": 12345.0,
+        "held_out_subjects": right,
+        "held_out_turns": None,
+        "strongest_features": {"question_marks": -0.123456},
+        "weak_where": {"short texts": right},
+    }
+    text = "\n".join(card_lines(card))
+    assert "| units | 12,345 |" in text
+    assert "| where | accuracy | low | high | pairs |" in text
+    assert "| held out subjects | 0.75 | 0.5 | 0.9 | 12 |" in text
+    assert "| short texts | 0.75 |" in text
+    assert "| question marks | -0.1235 |" in text
+    assert "{" not in text

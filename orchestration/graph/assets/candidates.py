@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from orchestration.generation.calls import Answer, Request
 from orchestration.generation.pipeline import Draft, Workshop
 from orchestration.generation.tested import RunsTrials
+from orchestration.graph.assets.figures import call_figures
 from orchestration.graph.assets.stage import POOL, is_released, of_loop, turn_output
 from orchestration.graph.bound import BoundLoop
 from orchestration.model.language_model import LanguageModel
@@ -88,14 +89,23 @@ def candidates_asset(bound: BoundLoop) -> dg.AssetsDefinition:
         rows, calls = candidate_rows(briefs, drafts), call_rows(turn, loop.name, answers)
         traced = tracking.trace(loop.name, turn, conversations)
         by_status = dict(rows["status"].value_counts().sort("status").iter_rows())
-        yield dg.Output(rows, "candidates", metadata={"by_status": dg.JsonMetadataValue(by_status)})
+        answered = by_status.get("ok", 0)
+        yield dg.Output(
+            rows,
+            "candidates",
+            metadata={
+                "by_status": dg.JsonMetadataValue(by_status),
+                "answered": answered,
+                "without an answer": rows.height - answered,
+                **call_figures(calls),
+            },
+        )
         yield dg.Output(
             calls,
             "llm_calls",
             metadata={
                 **({"model": model.name, **model.capabilities} if len(calls) else {}),
-                "tokens": sum(calls["input_tokens"]) + sum(calls["output_tokens"]),
-                "cost_usd": float(calls["cost_usd"].sum()),
+                **call_figures(calls),
                 "cache_hits": int(calls["cache_hit"].sum()),
                 "traced": traced,
             },

@@ -15,6 +15,7 @@ from orchestration.graph.assets.stage import key_of, turn_asset
 from orchestration.graph.bound import BoundLoop
 from orchestration.learning.policies.policy import Policy
 from orchestration.learning.policies.summary import beliefs_table, metrics_of
+from orchestration.learning.texts.reward_card import card_lines
 from orchestration.loops.declaration import Loop
 from orchestration.registry.champions import newest_version
 from orchestration.registry.tracking import RegisteredPolicy, Tracking, Training
@@ -49,7 +50,7 @@ def challenger_asset(bound: BoundLoop) -> dg.AssetsDefinition:
         evidence = learning.read[loop.delivery.learns_from]
         if evidence["units"].sum() == 0:
             raise dg.Failure(
-                f"No unit met a variant of {loop.name} up to turn {turn}: "
+                f"No exposure of a variant of {loop.name} was logged up to turn {turn}: "
                 "land events in landing/events/, then learn again.",
                 allow_retries=False,
             )
@@ -109,9 +110,8 @@ def model_card(policy: Policy, loop: Loop, trained_on: list[str], evidence: "pl.
             as_markdown(beliefs_table(policy)),
             "## Reward model of texts",
             "The prior of a fresh text, never the judge of a release.",
-            "```json",
-            json.dumps(policy.reward_model.card, indent=2, default=str),
-            "```",
+            "",
+            *card_lines(policy.reward_model.card),
         ]
     )
 

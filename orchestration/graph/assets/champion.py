@@ -24,7 +24,7 @@ def champion_asset(bound: BoundLoop) -> dg.AssetsDefinition:
         bound.partitions,
         loop=loop,
         name="champion",
-        description="The policy that this turn obeys: what the turns before have taught, and promotions let through.",
+        description="The policy that chooses in this turn: the last one promoted, or rolled back to.",
         kinds=("mlflow", "duckdb"),
         deps=[
             MODEL_REGISTRY,

@@ -9,13 +9,22 @@ from typing import Any
 
 import dagster as dg
 
+from orchestration.graph.assets.conditions import increment_of
+from orchestration.graph.assets.figures import comparison_figures
 from orchestration.graph.assets.learned_from import learned_from
 from orchestration.graph.assets.stage import key_of, turn_asset
 from orchestration.graph.bound import BoundLoop
+from orchestration.learning.proof.paired_estimate import accumulate
 from orchestration.registry.champions import champion_in_force, policy_of
 from orchestration.registry.tracking import Tracking
 from orchestration.tables import TABLES
 from orchestration.warehouse.protocol import Warehouse
+
+BEFORE = """
+    select * from flywheel.comparisons
+    where loop = $loop and turn < $turn and champion = $champion
+    order by turn
+"""
 
 
 def comparison_asset(bound: BoundLoop) -> dg.AssetsDefinition:
@@ -42,10 +51,15 @@ def comparison_asset(bound: BoundLoop) -> dg.AssetsDefinition:
         found = loop.delivery.compared(learned_from(bound, warehouse, turn), champion)
         context.add_output_metadata({"champion": version})
         if not found:
-            context.log.info("Nothing to compare: no earlier turn to learn from, or nothing new was met.")
+            context.log.info(
+                "Nothing to compare: there is no earlier turn to learn from, or this turn has no new exposures."
+            )
             return TABLES["comparisons"].frame([])
         context.add_output_metadata(dict(found.figures))
         increment = found.increment
+        before = warehouse.read(BEFORE, {"loop": loop.name, "turn": turn, "champion": version}).to_dicts()
+        estimate = accumulate([*map(increment_of, before), increment], planned=bound.planned_turns)
+        context.add_output_metadata(dict(comparison_figures(estimate)))
         return TABLES["comparisons"].frame(
             [
                 {

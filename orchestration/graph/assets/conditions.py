@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from orchestration.delivery.protocol import Frames
+from orchestration.graph.assets.figures import measured
 from orchestration.graph.assets.stage import named_in, read_all
 from orchestration.graph.bound import BoundLoop
 from orchestration.learning.policies.policy import Policy
@@ -72,9 +73,9 @@ def condition_checks(loop: Loop) -> list[dg.AssetCheckSpec]:
         **{
             f"guardrail_{limit.name}": f"The challenger's briefs do not cost more {limit.name}." for limit in loop.costs
         },
-        "effective_sample_size": "The champion's turns drew enough of what the challenger wants.",
-        "minimum_sample": "As many units were compared as the largest lift to be believed takes.",
-        "lower_bound": "The challenger is better than the champion, by a bound that holds at every look.",
+        "effective_sample_size": "The champion's turns tried enough of what the challenger would choose to judge it.",
+        "minimum_sample": "Enough units were compared to see the largest lift to be believed (FLYWHEEL_PLANNED_LIFT).",
+        "lower_bound": "The challenger earns more than the champion, by a lower bound that is valid at every turn.",
     }
     key = dg.AssetKey([loop.name, "promotion"])
     return [dg.AssetCheckSpec(name, asset=key, description=text, blocking=True) for name, text in said.items()]
@@ -89,10 +90,7 @@ def condition_results(loop: Loop, conditions: Sequence[Condition]) -> list[dg.As
             passed=condition.passed,
             severity=dg.AssetCheckSeverity.ERROR if condition.name in _UNTRUSTED else dg.AssetCheckSeverity.WARN,
             description=condition.detail,
-            metadata={
-                "number": f"{condition.number:.6g}",
-                "needed": f"{condition.comparison} {condition.threshold:.6g}",
-            },
+            metadata=measured(condition),
         )
         for condition in conditions
     ]

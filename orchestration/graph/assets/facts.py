@@ -121,6 +121,7 @@ def fact_assets(loops: Sequence[Loop], partitions: dg.PartitionsDefinition) -> l
             metadata={
                 "dagster/row_count": int(counted["rows"].sum()),
                 "simulated": int(counted["simulated"].sum()),
+                **{f"rows: {row['event_type']}": int(row["rows"]) for row in counted.to_dicts()},
                 "arrived after the next release": int(
                     warehouse.read(ARRIVED_LATE, {"turn": context.partition_key}).item()
                 ),
@@ -133,7 +134,7 @@ def fact_assets(loops: Sequence[Loop], partitions: dg.PartitionsDefinition) -> l
     @turn_asset(
         "exposures",
         partitions,
-        description="Units that met a variant, or what was decided for them, with the propensity it was chosen with.",
+        description="Units that were shown a variant or their decision's answer, with the probability of that choice.",
         kinds=("duckdb",),
         deps=[key_of("events", None), *kept],
     )

@@ -11,6 +11,7 @@ from typing import Any
 
 import dagster as dg
 
+from orchestration.graph.assets.figures import MOMENTUM_OF_A_TURN, momentum_figures
 from orchestration.graph.assets.stage import OWNER, POOL, key_of, stages_of
 from orchestration.loops.declaration import Loop
 from orchestration.tables import TABLES
@@ -55,7 +56,10 @@ def kpi_assets(loops: Sequence[Loop], partitions: dg.PartitionsDefinition) -> dg
             results = dbt.build(turns, progress=context.log.info)
         except BuildFailedError as error:
             results, failure = list(error.results), error
-        previews = _previews(warehouse, [models[result.unique_id] for result in results if result.rows], turns)
+        built = [result for result in results if result.rows and result.unique_id in models]
+        previews = _previews(warehouse, [models[result.unique_id] for result in built], turns)
+        has_lifts = any(models[each.unique_id]["name"] == "momentum" for each in built)
+        figures = _lifts(warehouse, turns) if has_lifts else {}
         # Dagster wants models before what reads them; a view that dbt had no need to build is reported first by it.
         place = {name: number for number, name in enumerate(_in_order(models))}
         for result in sorted(results, key=lambda one: place.get(one.unique_id, len(place))):
@@ -63,7 +67,9 @@ def kpi_assets(loops: Sequence[Loop], partitions: dg.PartitionsDefinition) -> dg
                 continue
             if result.unique_id in models:
                 if not result.failed:
-                    yield _materialized(result, models[result.unique_id], previews)
+                    node = models[result.unique_id]
+                    plotted = figures if node["name"] == "momentum" else {}
+                    yield _materialized(result, node, previews, plotted)
             elif result.unique_id in tests:
                 _, key, name = tests[result.unique_id]
                 yield _checked(result, key, name)
@@ -172,7 +178,14 @@ def _previews(warehouse: Warehouse, built: Sequence[Node], turns: Sequence[str])
         }
 
 
-def _materialized(result: NodeResult, node: Node, previews: Mapping[str, str]) -> dg.MaterializeResult:
+def _lifts(warehouse: Warehouse, turns: Sequence[str]) -> dict[str, float | int]:
+    """The lift of every loop, to be plotted; of a run over several turns the last turn's."""
+    return momentum_figures(warehouse.read(MOMENTUM_OF_A_TURN, {"turn": turns[-1]}).to_dicts())
+
+
+def _materialized(
+    result: NodeResult, node: Node, previews: Mapping[str, str], figures: Mapping[str, float | int]
+) -> dg.MaterializeResult:
     preview = previews.get(result.unique_id)
     return dg.MaterializeResult(
         asset_key=dg.AssetKey(node["name"]),
@@ -180,6 +193,7 @@ def _materialized(result: NodeResult, node: Node, previews: Mapping[str, str]) -
             "status": result.status,
             "seconds": round(result.seconds, 3),
             **({} if result.rows is None else {"dagster/row_count": result.rows}),
+            **figures,
             **({} if preview is None else {"preview": dg.MarkdownMetadataValue(preview)}),
         },
     )

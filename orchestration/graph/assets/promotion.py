@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from orchestration.graph.assets.conditions import condition_checks, condition_results, conditions, harmed
+from orchestration.graph.assets.figures import condition_figures, lift_figures, plotted
 from orchestration.graph.assets.plots import momentum_plot
 from orchestration.graph.assets.stage import MODEL_REGISTRY, POOL, handed_over, key_of, of_loop, turn_output
 from orchestration.graph.bound import BoundLoop
@@ -104,6 +105,7 @@ def promotion_asset(bound: BoundLoop) -> dg.AssetsDefinition:
             tracking.set_champion(loop.name, after)
         said = told(rows.to_dicts())
         context.log.info(said)
+        momentum = warehouse.read(MOMENTUM, {"loop": loop.name, "turn": turn})
         run_url = dg.UrlMetadataValue(tracking.run_url(loop.name, trained["mlflow_run_id"]))
         yield dg.Output(measured, "promotion_conditions")
         yield dg.Output(
@@ -114,9 +116,9 @@ def promotion_asset(bound: BoundLoop) -> dg.AssetsDefinition:
                 "champion": after,
                 "records": rows.height,
                 "decision": dg.MarkdownMetadataValue(decision.as_markdown()),
-                "momentum": dg.MarkdownMetadataValue(
-                    momentum_plot(warehouse.read(MOMENTUM, {"loop": loop.name, "turn": turn}))
-                ),
+                "momentum": dg.MarkdownMetadataValue(momentum_plot(momentum)),
+                **of_this_turn(momentum, turn),
+                **condition_figures(decision.conditions),
                 **adjusted_metadata(warehouse.read(MOMENTS, {"loop": loop.name, "turn": turn})),
                 "mlflow_run": run_url,
             },
@@ -141,6 +143,12 @@ def promotion_asset(bound: BoundLoop) -> dg.AssetsDefinition:
         yield from condition_results(loop, decision.conditions)
 
     return promotion
+
+
+def of_this_turn(momentum: "pl.DataFrame", turn: str) -> dict[str, float | int]:
+    """The lift of the turn that is learned, of rows of `marts.momentum`; nothing where there is none."""
+    rows = [row for row in momentum.to_dicts() if str(row["turn"]) == turn]
+    return plotted(lift_figures(rows[0])) if rows else {}
 
 
 def adjusted_metadata(moments: "pl.DataFrame") -> dict[str, str]:

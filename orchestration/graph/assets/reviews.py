@@ -79,7 +79,17 @@ def reviews_asset(bound: BoundLoop) -> dg.AssetsDefinition:
         by_decision = dict(rows["decision"].value_counts().sort("decision").iter_rows())
         if by_decision.get("wait"):
             context.log.info(f"{by_decision['wait']} candidates wait for a person: `flywheel review list`.")
-        context.add_output_metadata({"by_decision": dg.JsonMetadataValue(by_decision)})
+        waiting = by_decision.get("wait", 0)
+        decided_on = set(rows["candidate_id"])
+        context.add_output_metadata(
+            {
+                "by_decision": dg.JsonMetadataValue(by_decision),
+                "published": sum(by_decision.get(decision, 0) for decision in ("publish", "approve", "edit")),
+                "blocked": by_decision.get("block", 0),
+                "queue: new in this turn": waiting,
+                "queue: wait for a person": waiting + sum(each not in decided_on for each in older["candidate_id"]),
+            }
+        )
         return rows
 
     return reviews
