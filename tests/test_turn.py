@@ -11,10 +11,12 @@ from typer.testing import CliRunner
 from orchestration.cli import app
 from orchestration.commands.lineage import leaves, trace
 from orchestration.commands.reviewing import land_decision, waiting
+from orchestration.graph.assets.figures import LOWER_BOUND
 from orchestration.graph.driver import TurnFailedError
 from orchestration.loops.content import declare as content
 from orchestration.model.language_model import LanguageModel
 from orchestration.settings import Settings
+from orchestration.testing.command_lines import Terminal, faults_of, lay_files, silly_lines, state_of
 from orchestration.testing.loopback import Behaviour, serve
 from orchestration.testing.shop import FIRST, SECOND, Wheel, copywriter
 
@@ -284,3 +286,62 @@ def test_variants_are_held_against_the_control_with_what_units_did_before_taken_
         )
     assert "CUPED" in decided.asset_materialization.metadata["variants_over_control"].value
     assert len(checks) >= 2
+
+
+def test_runs_of_the_terminal_are_recorded_as_the_overview_of_the_ui_looks_for_them(turned: Wheel) -> None:
+    with turned.flywheel._instance() as instance:
+        runs = instance.get_runs()
+    found = {(run.job_name, run.tags["dagster/partition"]) for run in runs if "dagster/partition" in run.tags}
+    assert {(job, turn) for job in ("produce", "learn") for turn in (FIRST, SECOND)} <= found
+    for run in runs:
+        assert run.remote_job_origin.job_name == run.job_name
+        assert run.remote_job_origin.location_name == "flywheel"
+        assert run.tags[".dagster/repository"] == "__repository__@flywheel"
+        assert run.tags["flywheel/half"] == run.job_name
+
+
+def test_every_silly_argument_of_every_command_is_refused_in_a_sentence_and_changes_nothing(
+    turned: Wheel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FLYWHEEL_HOME", str(turned.home))
+    monkeypatch.setenv("FLYWHEEL_PSEUDONYM_KEY", "k" * 32)
+    files, terminal, wrong = lay_files(tmp_path), Terminal(), []
+    before = state_of(turned.home)
+    with turned.warehouse.kept():  # opening it for each line would take most of the time
+        for line in silly_lines(files):
+            exit_code, output = terminal.run(line)
+            if faults := faults_of(exit_code, output):
+                wrong.append(f"{[word[:60] for word in line]}: {', '.join(faults)}; {output[:300]}")
+    assert not wrong, "\n".join(wrong)
+    assert state_of(turned.home) == before
+
+
+def test_the_figures_of_a_turn_are_numbers_where_people_look_so_that_the_ui_plots_them(turned: Wheel) -> None:
+    import dagster as dg
+
+    wanted = {
+        "momentum": ("content: lift (%)", "content: lift, lower bound (%)", "content: lift, upper bound (%)"),
+        "content/promotion": ("lift (%)", "lift, lower bound (%)", "condition lower_bound", "condition minimum_sample"),
+        "content/comparison": (LOWER_BOUND, "units compared", "subjects compared"),
+        "content/candidates": ("spend (US dollars)", "spend (tokens)", "answered", "without an answer"),
+        "content/reviews": ("published", "blocked", "queue: wait for a person"),
+        "content/subjects": ("waiting",),
+        "events": ("rows: exposure", "rows: click"),
+    }
+    with turned.flywheel._instance() as instance:
+        for asset, names in wanted.items():
+            records = instance.fetch_materializations(
+                dg.AssetRecordsFilter(dg.AssetKey(asset.split("/")), asset_partitions=[SECOND]), limit=1
+            ).records
+            metadata = records[0].asset_materialization.metadata
+            numbers = {name: entry.value for name, entry in metadata.items() if isinstance(entry.value, int | float)}
+            assert set(names) <= set(numbers), asset
+        checks = instance.event_log_storage.get_asset_check_execution_history(
+            dg.AssetCheckKey(dg.AssetKey(["content", "promotion"]), "sample_ratio"), limit=1
+        )
+    momentum = turned.table("momentum").filter(pl.col("turn").cast(pl.String) == SECOND)
+    assert momentum.height == 1
+    said = checks[0].event.dagster_event.event_specific_data.metadata
+    assert isinstance(said["measured"].value, float)
+    assert said["limit"].value == 0.001
+    assert said["needed"].value == "at least 0.001"
