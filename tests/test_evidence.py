@@ -84,7 +84,7 @@ def test_the_record_reads_as_a_table_and_fits_the_warehouse():
 
     decision = decide([evidence.sample_ratio(0.2), evidence.no_shared_subjects(1)])
     assert "| shared_subjects | 1 | <= | 0 | **no** |" in decision.as_markdown()
-    columns = set(TABLES["promotion_conditions"].columns) - {"turn", "loop"}
+    columns = set(TABLES["promotion_conditions"].columns) - {"turn", "loop", "record"}
     assert all(set(condition.as_row()) == columns for condition in decision.conditions)
 
 

@@ -96,10 +96,10 @@ def test_an_edit_by_fields_goes_out_and_one_that_a_guard_blocks_never_does(cards
     path = decide(ours[:12], "edit", text="Rivers, at last!", fields=["minutes=7", "teaser=2026"])
     landed = json.loads(path.read_text())
     assert (landed["text"], json.loads(landed["edits"])) == ("Rivers, at last!", {"minutes": 7, "teaser": "2026"})
-    assert told == ["Flagged, and let out by your word. calm: It does not hold: No exclamation."]
+    assert told == ["Flagged, and let out by your word. calm: Not as required: No exclamation."]
     decide(approved, "approve")
     assert {row["candidate_id"] for row in waiting(cards_loop.warehouse)} == {long, hostile}, "decided is gone at once"
-    with pytest.raises(SaidBeforeError, match="said before; nothing changed"):
+    with pytest.raises(SaidBeforeError, match="edit already; nothing changed"):
         decide(ours, "edit", text="Rivers, at last!", fields=["minutes=7", "teaser=2026"])
     past_the_command = {"candidate_id": hostile, "decision": "edit", "edits": {"minutes": 500}, "reviewer": "r2"}
     unknown = {"candidate_id": long, "decision": "edit", "edits": {"colour": "red"}, "reviewer": "r2"}
@@ -111,7 +111,7 @@ def test_an_edit_by_fields_goes_out_and_one_that_a_guard_blocks_never_does(cards
     reviews = cards_loop.table("reviews").filter(pl.col("turn").cast(pl.String) == SECOND)
     decisions = {row["candidate_id"]: (row["decision"], row["reason"]) for row in reviews.to_dicts()}
     assert decisions[ours][0] == "edit"
-    assert decisions[hostile] == ("block", "short_read: It does not hold: At most ten minutes.")
+    assert decisions[hostile] == ("block", "short_read: Not as required: At most ten minutes.")
     assert decisions[long][0] == "block"
     assert "has no field colour" in decisions[long][1]
     items = [json.loads(line) for line in cards_loop.outbox(SECOND).read_text().splitlines()]
@@ -134,7 +134,7 @@ def refused_at_once(decide: Decide, candidate: str) -> None:
         ({}, "changes something"),
         ({"text": "  "}, "text is empty"),
         ({"fields": ["title=", "teaser="]}, "Nothing is left that people would meet"),
-        ({"fields": ["minutes=11"]}, "short_read: It does not hold: At most ten minutes."),
+        ({"fields": ["minutes=11"]}, "short_read: Not as required: At most ten minutes."),
         ({"text": "One two three four five six seven eight nine"}, "words_title"),
         ({"fields": ["colour=red"]}, "has no field colour; it has title, teaser, minutes"),
         ({"fields": ["minutes=soon"]}, "minutes"),
@@ -197,7 +197,7 @@ def test_a_guard_is_overridden_by_a_reason_that_is_kept_and_shown_wherever_the_t
     done = run("edit", first[:10], "--set", "minutes=99", "--override", "--reason", "A long read, on purpose.")
     assert (done.exit_code, "let out by your word" in done.output) == (0, True), done.output
     twice = run("edit", first, "--set", "minutes=99", "--override", "--reason", "A long read, on purpose.")
-    assert (twice.exit_code, "said before; nothing changed" in twice.output) == (0, True)
+    assert (twice.exit_code, "edit already; nothing changed" in twice.output) == (0, True)
     other = run("reject", first)
     assert (other.exit_code, "flywheel withdraw" in other.output) == (1, True)
     pending = {"candidate_id": second, "decision": "reject", "reviewer": "r", "decided_at": "2026-01-06T09:00:00Z"}

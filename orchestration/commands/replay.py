@@ -86,7 +86,7 @@ def run_replay(
     groups = log.arms["group"].n_unique()
     console.print(
         f"{groups:,} groups of comparable texts in {log.tests:,} logged tests, {len(turns)} turns from {first.key} on; "
-        f"each is met by up to {units:,} units a turn, for {turns_in_force} turn{'s' * (turns_in_force > 1)}. "
+        f"each is shown to up to {units:,} units a turn, for {turns_in_force} turn{'s' * (turns_in_force > 1)}. "
         f"{log.alone:,} groups hold one text only."
     )
     replayed = []

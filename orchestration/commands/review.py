@@ -90,7 +90,7 @@ def _decide(candidate: str, decision: str, **options: Any) -> None:
         except SaidBeforeError as said:
             typer.echo(str(said))
         else:
-            typer.echo(f"Landed {path.name} and took it in; the next turn obeys it.")
+            typer.echo(f"Your decision is kept (landing file {path.name}); it takes effect with the next turn.")
 
 
 def _loops() -> "dict[str, Loop]":

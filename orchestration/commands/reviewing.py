@@ -171,7 +171,7 @@ def _not_waiting(
             f"Candidate {candidate_id} was decided on before ({last['decision']}, {last['decided_at']:%Y-%m-%d %H:%M}) "
             "and waits no longer: `flywheel withdraw` takes it down, `flywheel review list` shows what waits."
         )
-    return SaidBeforeError(f"Candidate {candidate_id}: {decision} was said before; nothing changed.")
+    return SaidBeforeError(f"Candidate {candidate_id}: the decision was {decision} already; nothing changed.")
 
 
 def _refuse_empty(text: str | None, fields: Sequence[str], override: bool, reason: str | None) -> None:

@@ -99,7 +99,7 @@ class LearnsFromDecisions:
 
     def trust_checks(self, loop: "Loop") -> dict[str, str]:  # noqa: ARG002
         return {
-            "sample_ratio": "Among the decisions that were met, options are as frequent as their probabilities say.",
+            "sample_ratio": "Among decisions with an exposure, options are as frequent as their logged probabilities.",
             "shared_subjects": "No subject stands in two folds: what judged the challenger had not trained it.",
         }
 

@@ -211,7 +211,7 @@ class SharedTraffic:
     def trust_checks(self, loop: "Loop") -> dict[str, str]:
         alike = {} if loop.generation.decides else {"near_identical_texts": "Nor a text in other words."}
         return {
-            "sample_ratio": "Units met the variants in the shares that were released.",
+            "sample_ratio": "Units were shown the variants in the shares that were released.",
             "shared_subjects": "No subject stands on both sides: what judged the challenger had not trained it.",
             **alike,
         }

@@ -34,7 +34,7 @@ def unpublishable(draft: Draft) -> Verdict | None:
     found = list(dict.fromkeys(each for text in (draft.text, *_texts(draft.answer)) for each in unprintable(text)))
     if not found:
         return None
-    return Verdict(NAME, "block", f"It holds characters that nobody sees: {', '.join(found[:5])}.")
+    return Verdict(NAME, "block", f"It contains characters that cannot be seen: {', '.join(found[:5])}.")
 
 
 def _is_unseen(text: str, at: int, each: str) -> bool:

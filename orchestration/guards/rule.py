@@ -24,8 +24,8 @@ class Rule:
 
     def __call__(self, draft: Draft) -> Verdict:
         if self.holds(draft.answer, draft.facts):
-            return Verdict(self.name, "pass", f"It holds: {self.said}")
-        return Verdict(self.name, self.broken, f"It does not hold: {self.said}")
+            return Verdict(self.name, "pass", f"As required: {self.said}")
+        return Verdict(self.name, self.broken, f"Not as required: {self.said}")
 
 
 def rule(name: str, said: str, holds: Holds, broken: Decision = "block") -> Rule:

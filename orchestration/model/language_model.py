@@ -218,7 +218,7 @@ def _warn_of_missing_prices(settings: Settings, endpoint: Endpoint) -> None:
     prices = _prices(settings)
     if settings.openai_api_key is not None and prices.of(1, 1) == 0 and settings.budget_tokens is None:
         log.warning(
-            "No prices are set for %s, so costs read 0 and FLYWHEEL_BUDGET_USD holds nothing back: set "
+            "No prices are set for %s, so costs read 0 and FLYWHEEL_BUDGET_USD limits nothing: set "
             "FLYWHEEL_USD_PER_MILLION_INPUT_TOKENS and _OUTPUT_TOKENS, or FLYWHEEL_BUDGET_TOKENS.",
             endpoint.address,
         )

@@ -120,7 +120,7 @@ def _take_verdicts(seen: _Seen, more: bytes, tests: int) -> bool:
                 raise ValueError("more verdicts than tests")
     except (ValueError, TypeError, KeyError, RecursionError):
         seen.ended = "unjudged"
-        seen.judge_output += b"The judge said what is no verdict."
+        seen.judge_output += b"The judge answered something that is no verdict."
         return True
     return False
 

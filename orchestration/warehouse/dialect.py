@@ -70,7 +70,7 @@ def translated(sql: str) -> Translated:
         _alias_relations(tree)
         text = tree.sql(dialect="postgres", unsupported_level=ErrorLevel.RAISE)
     except SqlglotError as error:
-        raise UntranslatableError(f"Cannot be said in Postgres: {error} In: {' '.join(sql.split())}") from error
+        raise UntranslatableError(f"Cannot be translated to Postgres: {error} In: {' '.join(sql.split())}") from error
     return Translated(text, tuple(names))
 
 

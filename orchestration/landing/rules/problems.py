@@ -38,7 +38,7 @@ SENTENCES: dict[str, str] = {
     "unknown_event_type": "event_type is neither `exposure` nor an outcome that the loop declares.",
     "before_first_turn": "occurred_at lies before the first turn, or the first that FLYWHEEL_KEEP_TURNS has kept.",
     "future_timestamp": "{column} lies in the future.",
-    "missing_variant": "An exposure must name the variant that was met.",
+    "missing_variant": "An exposure must name the variant that was shown.",
     "unknown_subject": "Nothing was released for this subject in the turn, or in those that it reaches back to.",
     "unknown_variant": "No such variant was released for this subject in the turn.",
     "variant_of_another_subject": "The variant was released, but for another subject.",

@@ -92,6 +92,11 @@ def decide(conditions: Sequence[Condition]) -> Decision:
 def sample_ratio(p_value: float, *, at_least: float = SAMPLE_RATIO_P) -> Condition:
     """Units arrived in the shares that the releases asked for. `p_value` pools the turn's subjects."""
     said = f"The shares of units differ from the releases' with p = {p_value:.2g}."
+    if not p_value >= at_least:
+        said += (
+            " Find what serves other shares than the outbox asks for (a cache, a filter, a robot, lost events), and "
+            "learn this turn again."
+        )
     return Condition.of("sample_ratio", p_value, ">=", at_least, said)
 
 
@@ -111,6 +116,8 @@ def few_near_identical_texts(share: float, *, at_most: float = NEAR_IDENTICAL) -
     can, so that its accuracy would be a leak's.
     """
     said = f"{share:.1%} of the evaluated texts have a near-identical one in the training rows."
+    if not share <= at_most:
+        said += " Give subjects that hardly differ one pool or one text, and learn this turn again."
     return Condition.of("near_identical_texts", share, "<=", at_most, said)
 
 
@@ -118,15 +125,17 @@ def enough_overlap(estimate: PairedEstimate, *, at_least: float = MINIMUM_SUBJEC
     """The champion's turns drew enough of what the challenger wants for its value to be known."""
     size = estimate.effective_sample_size
     said = (
-        f"Of {estimate.subjects} subjects over {len(estimate.increments)} turns, weighted by how often the challenger "
-        f"would have answered as was logged, {size:.1f} count towards its value."
+        f"What {estimate.subjects} subjects show over {_turns(estimate)} counts as much as {size:.1f} subjects for "
+        "which the challenger had chosen by itself."
     )
+    if not estimate.increments:
+        said = "No challenger has been compared with this champion yet: that takes two turns under it."
     return Condition.of("effective_sample_size", size, ">=", at_least, said)
 
 
 def minimum_sample(estimate: PairedEstimate, *, at_least: float) -> Condition:
     """As many units were compared as the power calculation asks for before anything may be concluded."""
-    said = f"{estimate.units:,.0f} units were compared."
+    said = f"{estimate.units:,.0f} units were compared, of {at_least:,.0f} that the largest lift to be believed takes."
     return Condition.of("minimum_sample", estimate.units, ">=", at_least, said)
 
 
@@ -136,8 +145,7 @@ def better_than_champion(estimate: PairedEstimate) -> Condition:
     said = (
         f"The challenger earns {_signed(1000 * estimate.value)} rewards per 1,000 units over the champion's "
         f"{1000 * estimate.champion:.4g} ({_percent(estimate.relative)}), at least {_signed(1000 * estimate.low)} "
-        f"({_percent(estimate.relative_low)}) by a one-sided {1 - estimate.alpha:.0%} {kind} over "
-        f"{len(estimate.increments)} turns."
+        f"({_percent(estimate.relative_low)}) by a one-sided {1 - estimate.alpha:.0%} {kind} over {_turns(estimate)}."
     )
     return Condition.of("lower_bound", 1000 * estimate.low, ">", 0.0, said)
 
@@ -154,6 +162,11 @@ def guardrail_of_cost(name: str, challenger: float, champion: float, *, no_worse
     number = challenger / champion - 1 if champion > 0 else (0.0 if challenger <= 0 else math.inf)
     said = f"{name}: {challenger:.4g} against the champion's {champion:.4g}."
     return Condition.of(f"guardrail_{name}", number, "<=", no_worse_than, said)
+
+
+def _turns(estimate: PairedEstimate) -> str:
+    compared = len(estimate.increments)
+    return f"{compared} turn{'s' * (compared != 1)}"
 
 
 def _signed(number: float) -> str:
