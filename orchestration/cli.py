@@ -228,7 +228,7 @@ def rollback(
 @app.command()
 def prune(
     keep: Annotated[
-        int | None, typer.Option(help="Newest turns to keep whole; FLYWHEEL_KEEP_TURNS by default.", min=1)
+        int | None, typer.Option(help="Newest turns to keep whole; FLYWHEEL_KEEP_TURNS by default.", min=1, max=100_000)
     ] = None,
 ) -> None:
     """Say what goes when only the newest turns are kept. Changes nothing: FLYWHEEL_KEEP_TURNS has it done."""
