@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestration.commands.convert import convert
+from orchestration.commands.exclude import exclude
 from orchestration.commands.review import review
 from orchestration.commands.terminal import (
     PlainErrorsGroup,
@@ -37,6 +38,7 @@ app = typer.Typer(
 app.add_typer(review, name="review")
 app.add_typer(convert, name="convert")
 app.command()(withdraw)
+app.command()(exclude)
 
 
 @app.callback()
@@ -101,13 +103,14 @@ def forget() -> None:
 @app.command()
 def status() -> None:
     """Print the turns with their lifts over the holdout, the champions, and what was refused or waits."""
+    from orchestration.commands.excluding import excluded_lines
     from orchestration.commands.report import decision_lines, turn_lines, turn_table
     from orchestration.commands.standing import refusals, standing_lines
     from orchestration.commands.withdrawing import withdrawn_lines
 
     with plain_errors():
         lines = turn_lines(open_warehouse())
-        withdrawn = withdrawn_lines(open_warehouse())
+        withdrawn = [*withdrawn_lines(open_warehouse()), *excluded_lines(open_warehouse())]
         if not lines:
             typer.echo("No turn has been released yet: `flywheel turn 2026-01-05`, or `make demo`.")
             for refused in refusals(Settings()):

@@ -77,7 +77,7 @@ _FILE = ("VARCHAR", "SHA-256 of the landed file that this row came from.")
 _ALL = (
     Table("landed_files", "one row per file ingested", ("kind", "loop", "file_hash"), {
         "file_hash": _FILE,
-        "kind": ("VARCHAR", "`subjects`, `events`, `reviews`, `withdrawals` or `documents`."),
+        "kind": ("VARCHAR", "`subjects`, `events`, `reviews`, `withdrawals`, `exclusions` or `documents`."),
         "loop": ("VARCHAR", "Loop or corpus that the file belongs to; null for events, which serve all loops."),
         "name": ("VARCHAR", "Path below landing/."),
         "bytes": ("BIGINT", "Size of the file."),
@@ -155,6 +155,19 @@ _ALL = (
         "withdrawn_at": ("TIMESTAMP", "When, in UTC."),
         "file_hash": _FILE,
     }),
+    Table("exclusions", "one row per loop and span of time that is excluded, and per exclusion taken back",
+          ("exclusion_id",), {
+        "exclusion_id": ("VARCHAR", "Content hash of the exclusion."),
+        "loop": _LOOP,
+        "excluded_from": ("TIMESTAMP", "First moment of which no event counts, in UTC; null where one is taken back."),
+        "excluded_until": ("TIMESTAMP", "Moment from which events count again, in UTC."),
+        "undoes": ("VARCHAR", "The exclusion that this row takes back; null for an exclusion."),
+        "reason": ("VARCHAR", "Why, in the words of who asked."),
+        "excluded_by": ("VARCHAR", "Pseudonym of who asked."),
+        "excluded_at": ("TIMESTAMP", "When it was asked for, in UTC."),
+        "ingested_at": ("TIMESTAMP", "When the row arrived, in UTC."),
+        "file_hash": _FILE,
+    }),
     Table("events", "one row per accepted event", ("turn", "event_id"), {
         "turn": _TURN,
         "event_id": ("VARCHAR", "The sender's identity of the event; repeats are duplicates."),
@@ -171,6 +184,7 @@ _ALL = (
         "simulated": ("BOOLEAN", "Whether a simulated audience made the event."),
         "ingested_at": ("TIMESTAMP", "When the row arrived, in UTC."),
         "file_hash": _FILE,
+        "release_id": ("VARCHAR", "Release, or decision, that was served, as the application says; null where unsaid."),
     }),
     Table("champions", "one row per turn and loop", ("turn", "loop"), {
         "turn": _TURN,
@@ -291,7 +305,11 @@ _ALL = (
         "holdout": ("DOUBLE", "Share of all units that always get the control."),
         "policy_version": ("VARCHAR", "Policy that allocated."),
         "released_at": ("TIMESTAMP", "When, in UTC."),
-    }),
+        "graced_until": (
+            "TIMESTAMP",
+            "Until when an exposure that names no release may be of the release before it; null where it never is.",
+        ),
+    }, may_lack=frozenset({"graced_until"})),
     Table("decisions", "one row per turn, loop and decision", ("turn", "loop", "decision_id"), {
         "turn": _TURN,
         "loop": _LOOP,
@@ -364,9 +382,14 @@ _ALL = (
         "propensity": ("DOUBLE", "Probability of the variant: the decision's, or the share, 1 in a release's holdout."),
         "is_control": ("BOOLEAN", "Whether the variant is the original."),
         "in_holdout": ("BOOLEAN", "Whether the unit belongs to the holdout."),
-        "met_in": ("DATE", "Turn in which it was shown, where a later one than it belongs to; null in its own."),
+        "met_in": ("DATE", "Turn in which it was shown, where another one than it belongs to; null in its own."),
         "late": ("BOOLEAN", "Whether outcomes count from it on: an answer was shown that was approved after its turn."),
         "simulated": ("BOOLEAN", "Whether a simulated audience made the event."),
+        "left_out": (
+            "VARCHAR",
+            "Why it counts nowhere: `grace` where it may be of this release or of the one before, or the identity of "
+            "the exclusion whose hours it lies in; null where it counts.",
+        ),
     }),
     Table("outcomes", "one row per outcome event", ("turn", "outcome_id"), {
         "turn": _TURN,
@@ -379,6 +402,8 @@ _ALL = (
         "value": ("DOUBLE", "Amount; null where the outcome has none."),
         "decision_id": ("VARCHAR", "Decision that it is a result of; null for an event."),
         "simulated": ("BOOLEAN", "Whether a simulated audience made the event."),
+        "release_id": ("VARCHAR", "Release, or decision, that it follows, as the application says; null where unsaid."),
+        "left_out": ("VARCHAR", "Identity of the exclusion whose hours it lies in; null where it counts."),
     }),
     Table("outcome_definitions", "one row per loop and outcome", ("loop", "outcome"), {
         "loop": _LOOP,

@@ -66,6 +66,7 @@ def test_an_event_is_stored_with_its_turn_its_pseudonym_and_its_moment_in_utc(sh
             "propensity": 0.25,
             "in_holdout": in_holdout("content", "visitor-7", LOOP.delivery.holdout),
             "simulated": True,
+            "release_id": None,
         }
     ]
     assert (report.read, report.accepted, report.turns) == (1, 1, {SECOND: 1})

@@ -41,7 +41,8 @@ GIVEN: Mapping[str, Any] = {
     "turns": ["2026-01-05", "2026-01-12"], "starts": "opens", "ends": "closes", "known": "s1", "subject_id": "s1",
     "unit_id": "u1", "variant_id": "v1", "release_id": "r1", "candidate_id": "c1", "call_id": "l1", "exposure_id": "e1",
     "event_id": "e1", "decision_id": "d1", "single": True, "corpus": "corpus 1", "file_hash": "f1",
-    "occurred_at": datetime(2026, 1, 5), "keep": 1, "days": 7,
+    "occurred_at": datetime(2026, 1, 5), "starts_at": datetime(2026, 1, 5),
+    "ends_at": datetime(2026, 1, 6), "keep": 1, "days": 7,
 }  # fmt: skip
 """A value for every parameter by its name; a statement with another one needs it here."""
 POOLS: Mapping[str, tuple[Any, ...]] = {
@@ -70,7 +71,7 @@ OF_REPLAY = ('{"sample_ratio_p":"0.5","variants":"[\\"a\\"]"}', '{"sample_ratio_
 PREFIXES = {
     "subject_id": "s", "unit_id": "u", "variant_id": "v", "release_id": "r", "candidate_id": "c", "call_id": "l",
     "exposure_id": "e", "event_id": "e", "outcome_id": "o", "file_hash": "f", "brief_id": "b", "recipe_id": "recipe",
-    "decision_id": "d",
+    "decision_id": "d", "exclusion_id": "x",
     "stratum": "s", "review_id": "w", "segment": "g",
 }  # fmt: skip
 KEYS = (

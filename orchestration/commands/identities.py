@@ -27,6 +27,8 @@ BEARERS = {
     "where left(subject_id, length($known)) = $known order by known limit 5",
     "withdrawal": "select distinct withdrawal_id as known from flywheel.withdrawals "
     "where left(withdrawal_id, length($known)) = $known order by known limit 5",
+    "exclusion": "select distinct exclusion_id as known from flywheel.exclusions "
+    "where left(exclusion_id, length($known)) = $known order by known limit 5",
 }
 """The first identities that begin with `$known`, by what bears them."""
 ANY = tuple(BEARERS)

@@ -40,6 +40,7 @@ def trace(warehouse: Warehouse, identity: str) -> Trace:
         "brief": steps.brief,
         "subject": steps.known_subject,
         "withdrawal": steps.withdrawal,
+        "exclusion": steps.exclusion,
     }
     for known in dict.fromkeys((identity, whole(warehouse, identity, ANY))):
         for what, step in finders.items():
@@ -47,8 +48,8 @@ def trace(warehouse: Warehouse, identity: str) -> Trace:
             if rows:
                 return step(warehouse, rows[0])
     raise UnknownIdentityError(
-        f"Nothing is known as {identity!r}. Give an exposure, decision, variant, candidate, brief, release, subject or "
-        "withdrawal, or the beginning of one, a policy version (content-policy/3) or a KPI row "
+        f"Nothing is known as {identity!r}. Give an exposure, decision, variant, candidate, brief, release, subject, "
+        "withdrawal or exclusion, or the beginning of one, a policy version (content-policy/3) or a KPI row "
         "(momentum/content/2026-01-12); `flywheel status` shows what there is."
     )
 

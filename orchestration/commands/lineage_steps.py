@@ -33,6 +33,7 @@ BEARING = {
     "brief": "select * from flywheel.briefs where brief_id = $known order by all limit 1",
     "subject": "select * from flywheel.subjects where subject_id = $known order by turn desc, loop limit 1",
     "withdrawal": "select * from flywheel.withdrawals where withdrawal_id = $known order by all limit 1",
+    "exclusion": "select * from flywheel.exclusions where exclusion_id = $known order by all limit 1",
 }
 """The first row that bears an identity, by what bears it; of subjects the newest."""
 
@@ -80,13 +81,25 @@ def exposure(warehouse: Warehouse, row: Mapping[str, Any]) -> Trace:
     met = Trace("outcomes", {f"{o['outcome']} {o['occurred_at']:%Y-%m-%d %H:%M}": o["value"] or "" for o in outcomes})
     return Trace(
         f"exposure {row['exposure_id']}",
-        some(row, "turn", "subject_id", "unit_id", "segment", "occurred_at", "propensity", "in_holdout", "simulated"),
+        some(row, "turn", "subject_id", "unit_id", "segment", "occurred_at", "propensity", "in_holdout", "simulated")
+        | _left_out(warehouse, row),
         [
             met,
             landed_file(warehouse, event["file_hash"]),
             decision(warehouse, decided[0]) if decided else variant(warehouse, row),
         ],
     )
+
+
+def _left_out(warehouse: Warehouse, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Where it was met in another turn than it is booked to, and why it counts nowhere, if so."""
+    said = {"met in turn": row["met_in"]} if row["met_in"] else {}
+    if row["left_out"] == "grace":
+        return {**said, "counts nowhere": "it may be of this release or of the one before, and names none"}
+    if row["left_out"]:
+        (hours,) = found(warehouse, BEARING["exclusion"], known=row["left_out"])
+        return {**said, "counts nowhere": f"exclusion {row['left_out']}: {hours['reason']}"}
+    return said
 
 
 def decision(warehouse: Warehouse, row: Mapping[str, Any]) -> Trace:
@@ -312,6 +325,23 @@ def withdrawal(warehouse: Warehouse, row: Mapping[str, Any]) -> Trace:
         {
             **some(row, "loop", "target", "target_id", "undoes", "reason", "withdrawn_by", "withdrawn_at"),
             **{f"taken back by {each['withdrawal_id']}": each["reason"] for each in undone},
+        },
+        [landed_file(warehouse, row["file_hash"])],
+    )
+
+
+def exclusion(warehouse: Warehouse, row: Mapping[str, Any]) -> Trace:
+    """Hours that do not count, or count again, with the file that asked for it."""
+    undone = found(
+        warehouse,
+        "select exclusion_id, reason from flywheel.exclusions where undoes = $known order by all",
+        known=row["exclusion_id"],
+    )
+    return Trace(
+        f"exclusion {row['exclusion_id']}",
+        {
+            **some(row, "loop", "excluded_from", "excluded_until", "undoes", "reason", "excluded_by", "excluded_at"),
+            **{f"taken back by {each['exclusion_id']}": each["reason"] for each in undone},
         },
         [landed_file(warehouse, row["file_hash"])],
     )

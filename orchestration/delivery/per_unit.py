@@ -8,6 +8,7 @@ Not here: drawing and rows (decisions), what is proven (decision_learning), the 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,7 @@ class PerUnit(LearnsFromDecisions):
     holdout: float = 0.10
     instead: Instead = Instead()
     audience = True
+    grace = timedelta()  # what is met says which decision it is of
 
     def __post_init__(self) -> None:
         if not 0 < self.holdout < 1 or not self.unit:

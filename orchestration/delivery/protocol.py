@@ -7,7 +7,7 @@ Not here: the ways themselves (shared_traffic, per_unit, trial).
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -112,6 +112,10 @@ class Delivery(Protocol):
     @property
     def holdout(self) -> float:
         """Share of units that always get what they would have got anyway."""
+
+    @property
+    def grace(self) -> timedelta:
+        """How long after a turn has begun applications may still serve what the turn before released."""
 
     @property
     def outputs(self) -> Mapping[str, str]:

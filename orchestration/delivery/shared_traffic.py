@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,9 @@ class SharedTraffic:
     `floor` is the least share of any variant, `control` that of the original, `holdout` the share of units that always
     get the original, `variants` the most competing with it. `drafts` is how many options are briefed for a subject in a
     turn. `horizon` is the number of turns, this one included, in which what a turn learns should pay.
+
+    `grace` is how long after a turn has begun, or was released, applications may still serve the release before it.
+    Exposures within it that name no `release_id` may be of either, so that they are left out of every estimate.
     """
 
     unit: str
@@ -52,11 +55,16 @@ class SharedTraffic:
     variants: int = 4
     drafts: int = 2
     horizon: int = 8
+    grace: timedelta = timedelta(hours=3)
     audience = True
 
     def __post_init__(self) -> None:
         if self.allocation.holdout != self.holdout or self.drafts < 1 or not self.unit:
             raise ValueError("Shared traffic needs a unit, such as 'visitor', and at least one draft a subject.")
+        if not isinstance(self.grace, timedelta) or self.grace < timedelta():
+            raise ValueError(
+                f"The grace of shared traffic is a time, such as hours(3), or hours(0); not {self.grace!r}."
+            )
 
     @property
     def allocation(self) -> Allocation:
@@ -255,7 +263,7 @@ def with_turns_left(subjects: "pl.DataFrame", lives: "Life", when: When) -> "pl.
 
 def release_rows(releasing: Releasing, arms: "pl.DataFrame") -> "pl.DataFrame":
     """Rows of `flywheel.releases` for arms with shares. A subject is its own stratum."""
-    loop, turn = releasing.loop.name, releasing.when.turn
+    loop, turn, grace = releasing.loop.name, releasing.when.turn, releasing.loop.delivery.grace
     listed: dict[str, list[str]] = {}
     for arm in arms.to_dicts():
         listed.setdefault(arm["subject_id"], []).append(f"{arm['variant_id']} {arm['share']:.12f}")
@@ -273,9 +281,16 @@ def release_rows(releasing: Releasing, arms: "pl.DataFrame") -> "pl.DataFrame":
             "release_id": identity[arm["subject_id"]],
             "stratum": arm["subject_id"],
             "released_at": releasing.now,
+            "graced_until": switched_at(releasing) + grace if grace else None,
         }
         for arm in arms.to_dicts()
     )
+
+
+def switched_at(releasing: Releasing) -> datetime:
+    """When the release takes the place of the one before: with its turn, or once it is there where that is later."""
+    start = datetime.combine(date.fromisoformat(releasing.when.turn), datetime.min.time())
+    return releasing.now if start <= releasing.now < start + timedelta(days=releasing.when.days) else start
 
 
 def provenance(row: Mapping[str, Any], *, asked: bool) -> dict[str, Any]:

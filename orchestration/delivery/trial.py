@@ -7,6 +7,7 @@ Not here: drawing and rows (decisions), what is proven (decision_learning), roun
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from orchestration.delivery.decision_learning import LearnsFromDecisions
@@ -44,6 +45,7 @@ class Trial(LearnsFromDecisions):
     unit: str = "trial"
     holdout: float = 0.10
     audience = False
+    grace = timedelta()
 
     def __post_init__(self) -> None:
         if not 0 < self.holdout < 1:

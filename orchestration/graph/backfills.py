@@ -14,18 +14,52 @@ from dagster._core.utils import make_new_backfill_id
 
 from orchestration.warehouse.protocol import Warehouse
 
+LAST_ARRIVAL = """
+    select max(ingested_at) as at from (
+        select max(ingested_at) as ingested_at from flywheel.events
+        union all select max(ingested_at) as ingested_at from flywheel.exclusions
+    ) as arrived
+"""
 TOUCHED = """
     with fresh as (
         select * from flywheel.events where ingested_at > $since and ingested_at <= $until
     ),
+    changed_hours as (
+        select e.loop, e.ingested_at, coalesce(u.excluded_from, e.excluded_from) as starts,
+            coalesce(u.excluded_until, e.excluded_until) as ends
+        from flywheel.exclusions as e left join flywheel.exclusions as u on u.exclusion_id = e.undoes
+        where e.ingested_at > $since and e.ingested_at <= $until
+    ),
     touched as (
         select turn, loop from fresh
+        union
+        select x.turn, x.loop from flywheel.exposures as x
+        join changed_hours as h on h.loop = x.loop and x.occurred_at >= h.starts and x.occurred_at < h.ends
+        union
+        select p.turn, p.loop from flywheel.outcomes as o
+        join changed_hours as h on h.loop = o.loop and o.occurred_at >= h.starts and o.occurred_at < h.ends
+        join flywheel.promotions as p on p.loop = o.loop and p.turn <= o.turn and p.turn >= o.turn - interval 31 day
         union
         select l.decided_in as turn, f.loop
         from fresh as f
         join flywheel.deliveries as l
             on l.turn = f.turn and l.loop = f.loop and l.subject_id = f.subject_id and l.variant_id = f.variant_id
         where f.event_type = 'exposure'
+        union
+        select r.turn, f.loop
+        from fresh as f
+        join (
+            select turn, loop, release_id from flywheel.releases
+            union select turn, loop, decision_id as release_id from flywheel.decisions
+        ) as r on r.loop = f.loop and r.release_id = f.release_id
+        union
+        select r.turn, f.loop
+        from fresh as f
+        join flywheel.releases as n on n.turn = f.turn and n.loop = f.loop and f.occurred_at < n.graced_until
+        join flywheel.releases as r
+            on r.loop = f.loop and r.subject_id = f.subject_id and r.variant_id = f.variant_id and r.turn < n.turn
+        where f.event_type = 'exposure' and f.release_id is null
+            and r.turn = (select max(b.turn) from flywheel.releases as b where b.loop = f.loop and b.turn < f.turn)
         union
         select x.turn, x.loop
         from fresh as f
@@ -41,7 +75,8 @@ TOUCHED = """
     select distinct t.turn from touched as t join learned as l using (turn, loop)
     where l.decided_at < $until
       and t.turn >= coalesce((select max(turn) from flywheel.prunings), t.turn)
-      and exists (select 1 from fresh as f where f.ingested_at > l.decided_at)
+      and (exists (select 1 from fresh as f where f.ingested_at > l.decided_at)
+        or exists (select 1 from changed_hours as h where h.ingested_at > l.decided_at))
     order by t.turn
 """
 LEARNED_SINCE = "select distinct turn from flywheel.promotions where turn >= $first order by turn"
@@ -50,8 +85,9 @@ LEARNED_SINCE = "select distinct turn from flywheel.promotions where turn >= $fi
 def touched_turns(warehouse: Warehouse, since: str, until: str) -> list[str]:
     """Turns learned already to which rows that arrived in (`since`, `until`] belong, in order.
 
-    An event touches its own turn, the turn of each exposure that it may be attributed to, and the turn of a decision
-    whose answer it met late.
+    An event touches its own turn, the turn of each exposure that it may be attributed to, that of the release which it
+    says was served, and the turn of a decision whose answer it met late. Hours that are excluded, or count again, touch
+    the turns of the exposures and outcomes in them, and those whose outcomes may lie there.
     """
     rows = warehouse.read(TOUCHED, {"since": since, "until": until})
     return [str(turn) for turn in rows["turn"]]

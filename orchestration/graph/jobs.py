@@ -42,7 +42,7 @@ def turn_jobs(loops: Sequence[Loop], executor: dg.ExecutorDefinition) -> list[An
 
     before, after = (
         landed("subjects", "reviews", "withdrawals", "documents") | produced(loops),
-        landed("events") | learned(loops),
+        landed("events", "exclusions") | learned(loops),
     )
     return [
         job("produce", before, "Start of a turn: subjects, briefs, candidates, verdicts, reviews, releases."),
@@ -50,7 +50,7 @@ def turn_jobs(loops: Sequence[Loop], executor: dg.ExecutorDefinition) -> list[An
         job("turn", before | after, "Both halves; the schedule asks for one of them at a time."),
         job(
             "ingest",
-            landed("subjects", "events", "reviews", "withdrawals", "documents"),
+            landed("subjects", "events", "reviews", "withdrawals", "exclusions", "documents"),
             "Take in every file that has landed.",
         ),
     ]

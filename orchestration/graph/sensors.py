@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from orchestration.graph.backfills import request_backfill, touched_turns, turns_to_learn_again
+from orchestration.graph.backfills import LAST_ARRIVAL, request_backfill, touched_turns, turns_to_learn_again
 from orchestration.graph.jobs import learned
 from orchestration.landing.folder import Landing
 from orchestration.loops.declaration import Loop
@@ -33,7 +33,7 @@ def landing_sensor(loops: Sequence[Loop], ingest_job: Any) -> dg.SensorDefinitio
     ) -> dg.RunRequest | dg.SkipReason:
         pending = [*landing.pending("events")]
         for loop in loops:
-            for kind in ("subjects", "reviews", "withdrawals"):
+            for kind in ("subjects", "reviews", "withdrawals", "exclusions"):
                 pending += landing.pending(kind, loop.name)
         for corpus in landing.corpora():
             pending += landing.pending("documents", corpus)
@@ -57,7 +57,7 @@ def late_event_sensor(loops: Sequence[Loop]) -> dg.SensorDefinition:
     )
     def late_events(context: dg.SensorEvaluationContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.SkipReason:
         since = context.cursor or datetime.min.replace(year=1970).isoformat()
-        until = warehouse.read("select max(ingested_at) from flywheel.events").item()
+        until = warehouse.read(LAST_ARRIVAL).item()
         if until is None or until.isoformat() <= since:
             return dg.SkipReason("No event has arrived since the last look.")
         touched = touched_turns(warehouse, since, until.isoformat())

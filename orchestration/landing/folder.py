@@ -23,6 +23,7 @@ from orchestration.landing.intake import (
     MAX_SKEW,
     DocumentIntake,
     EventIntake,
+    ExclusionIntake,
     Intake,
     ReviewIntake,
     SubjectIntake,
@@ -109,6 +110,10 @@ class Landing:
     def ingest_withdrawals(self, loop: Loop, *, run_id: str, progress: Progress) -> list[FileReport]:
         """Take in every pending file of withdrawals of what the loop released; raises as `ingest_events`."""
         return self._ingest(WithdrawalIntake(loop, self._now() + MAX_SKEW, self._pseudonyms), run_id, progress)
+
+    def ingest_exclusions(self, loop: Loop, *, run_id: str, progress: Progress) -> list[FileReport]:
+        """Take in every pending file of hours that do not count for the loop; raises as `ingest_events`."""
+        return self._ingest(ExclusionIntake(loop.name, self._now() + MAX_SKEW, self._pseudonyms), run_id, progress)
 
     def pseudonym(self, identifier: str) -> str:
         """What stands for a personal identifier wherever something is kept."""

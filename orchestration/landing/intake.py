@@ -19,6 +19,7 @@ from orchestration.landing.rules import (
     Statement,
     documents,
     events,
+    exclusions,
     refusals,
     repeats,
     reviews,
@@ -112,7 +113,10 @@ class EventIntake:
         _run(connection, [events.units(pseudonym, key)])
         progress(f"{_number(connection, 'select count(*) from units'):,} units pseudonymised")
         any_nobody = _number(connection, "select count(*) from units where is_nobody") > 0
-        _run(connection, [events.released(turns, self.window, self.loops), *events.refused(self.window, any_nobody)])
+        any_served = _number(connection, events.SAYS_WHAT_WAS_SERVED) > 0
+        _run(connection, [events.released(turns, self.window, self.loops)])
+        _run(connection, [events.served(turns, self.window)] if any_served else [])
+        _run(connection, events.refused(self.window, any_nobody, any_served))
         any_refused = _number(connection, "select count(*) from refused") > 0
         _run(connection, repeats.met_again(turn, touched, any_refused))
         any_again = _number(connection, "select count(*) from met_again") > 0
@@ -282,6 +286,35 @@ class WithdrawalIntake:
         _bring(session, withdrawals.needed(self.loop))
         _run(connection, withdrawals.decided(self.loop, self.latest, pseudonym, subject, key))
         return _stored(connection, withdrawals.stored(self.loop, file_hash))
+
+
+@dataclass(frozen=True)
+class ExclusionIntake:
+    """Hours of which no event of one loop counts, none asked for later than `latest`."""
+
+    loop: str
+    latest: datetime
+    pseudonyms: Pseudonyms
+    kind: FileKind = "exclusions"
+    form: FileForm = FileForm(breaks_in_fields=True)
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return exclusions.COLUMNS
+
+    def take(
+        self,
+        session: IntakeSession,
+        arrival: Arrival,  # noqa: ARG002
+        file_hash: str,
+        now: datetime,
+        progress: Progress,  # noqa: ARG002
+    ) -> Stored:
+        connection = session.connection
+        pseudonym, key = self.pseudonyms.sql("excluded_by"), self.pseudonyms.parameters
+        _bring(session, [exclusions.needed(self.loop)])
+        _run(connection, exclusions.decided(self.loop, self.latest, pseudonym, key))
+        return _stored(connection, exclusions.stored(self.loop, file_hash, now))
 
 
 def form_of_subjects(loop: Loop) -> FileForm:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 Read = Callable[[str, Mapping[str, Any]], "pl.DataFrame"]
-FileKind = Literal["subjects", "events", "reviews", "withdrawals", "documents"]
+FileKind = Literal["subjects", "events", "reviews", "withdrawals", "exclusions", "documents"]
 
 
 @dataclass(frozen=True)

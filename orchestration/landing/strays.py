@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
-OF_A_LOOP = ("subjects", "reviews", "withdrawals")
+OF_A_LOOP = ("subjects", "reviews", "withdrawals", "exclusions")
 _CLOSE = 0.5
 
 

@@ -36,6 +36,10 @@ def days(number: float) -> timedelta:
     return timedelta(days=number)
 
 
+def hours(number: float) -> timedelta:
+    return timedelta(hours=number)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Subjects:
     """What the loop generates for, as it lands.

@@ -29,6 +29,7 @@ COLUMNS = (
     "value",
     "propensity",
     "simulated",
+    "release_id",
 )
 
 

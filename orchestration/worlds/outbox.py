@@ -39,6 +39,7 @@ class Offer:
     holdout_share: float
     variants: tuple[Variant, ...]
     control: int
+    release_id: str | None = None
 
     def variant_at(self, points: NDArray[np.float64]) -> NDArray[np.int64]:
         """Index of the variant for each of the points (n,) in [0, 1): `assignment.chosen` for many units at once."""
@@ -98,4 +99,5 @@ def _offer(line: dict[str, Any], turn: str, where: str) -> Offer:
         holdout_share=float(line["holdout"]["share"]),
         variants=variants,
         control=controls[0],
+        release_id=line.get("release_id"),
     )

@@ -17,12 +17,14 @@ with outcomes as (
     inner join {{ ref('stg_outcome_definitions') }} as definitions
         on outcomes.loop = definitions.loop and outcomes.outcome = definitions.outcome
     inner join (
-        select distinct turn, loop, subject_id, release_key from {{ ref('int_released_variants') }}
+        select distinct turn, loop, subject_id, release_id, release_key from {{ ref('int_released_variants') }}
     ) as releases
         on outcomes.loop = releases.loop
         and outcomes.subject_id = releases.subject_id
         and outcomes.turn >= releases.turn
-    where outcomes.decision_id is null
+        -- Which release it follows, an application may say; where it says none, the exposures of its unit do.
+        and (outcomes.release_id is null or outcomes.release_id = releases.release_id)
+    where outcomes.decision_id is null and outcomes.left_out is null
         and outcomes.turn >= (select min(turn) from {{ ref('int_released_variants') }})
         and outcomes.turn <= (
             select {{ dbt.dateadd('second', '(select max(within_s) from ' ~ ref('stg_outcome_definitions') ~ ')', 'max(first_exposed_at)') }}

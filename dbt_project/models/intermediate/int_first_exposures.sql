@@ -17,7 +17,7 @@ with met as (
         and exposures.loop = released.loop
         and exposures.subject_id = released.subject_id
         and exposures.variant_id = released.variant_id
-    where {{ in_scope('exposures.turn') }} and released.decision_id is null
+    where {{ in_scope('exposures.turn') }} and released.decision_id is null and exposures.left_out is null
 
     union all
 
@@ -36,7 +36,7 @@ with met as (
         on exposures.turn = decided.turn
         and exposures.loop = decided.loop
         and exposures.release_id = decided.decision_id
-    where {{ in_scope('exposures.turn') }} and decided.decision_id is not null
+    where {{ in_scope('exposures.turn') }} and decided.decision_id is not null and exposures.left_out is null
 )
 
 select

@@ -14,6 +14,7 @@ with earlier as (
     inner join {{ ref('stg_outcomes') }} as outcomes
         on definitions.loop = outcomes.loop
         and definitions.outcome = outcomes.outcome
+        and outcomes.left_out is null
         and outcomes.turn < turn_loops.turn
         and outcomes.turn >= {{ dbt.dateadd('day', -28, 'turn_loops.turn') }}
     group by turn_loops.turn_loop_key, {{ unit_key('outcomes.unit_id') }}, outcomes.subject_id

@@ -11,5 +11,6 @@ select
     propensity,
     coalesce(in_holdout, false) as in_holdout,
     coalesce(late, false) as late,
-    coalesce(simulated, false) as simulated
+    coalesce(simulated, false) as simulated,
+    left_out
 from {{ source('flywheel', 'exposures') }}

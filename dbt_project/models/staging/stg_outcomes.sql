@@ -8,5 +8,7 @@ select
     occurred_at,
     value,
     decision_id,
-    coalesce(simulated, false) as simulated
+    coalesce(simulated, false) as simulated,
+    release_id,
+    left_out
 from {{ source('flywheel', 'outcomes') }}

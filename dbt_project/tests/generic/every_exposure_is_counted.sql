@@ -1,9 +1,9 @@
-{# Exposures in the KPIs of a turn and loop are those that are stored, none lost and none twice, for every outcome. #}
+{# Exposures in the KPIs of a turn and loop are those that are stored and not left out, none lost and none twice, for every outcome. #}
 {% test every_exposure_is_counted(model) %}
 with stored as (
     select turn, loop, count(*) as exposures
     from {{ ref('stg_exposures') }}
-    where {{ in_scope() }}
+    where {{ in_scope() }} and left_out is null
     group by turn, loop
 ),
 

@@ -8,82 +8,11 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from orchestration.graph.assets.booking import EXPOSURES, OUTCOMES
 from orchestration.graph.assets.stage import POOL, described, key_of, stages_of, turn_asset
 from orchestration.loops.declaration import Loop
 from orchestration.warehouse.protocol import Query, Warehouse
 
-# An event names the variant that was met. Where one answer was decided on twice for a subject, it is of the decision
-# that was the newest when it happened. What a trial judges meets nobody: it is exposed once, to its own subject.
-EXPOSURES = """
-    select
-        e.turn, e.loop, e.event_id as exposure_id, r.release_id, e.subject_id, e.variant_id, e.unit_id, e.segment,
-        e.occurred_at,
-        case when e.in_holdout then 1.0 else r.share end as propensity,
-        r.is_control, e.in_holdout, null::date as met_in, false as late, e.simulated
-    from flywheel.events as e
-    join (select * from flywheel.releases where turn = $turn) as r using (turn, loop, subject_id, variant_id)
-    where e.turn = $turn and e.event_type = 'exposure'
-
-    union all
-
-    select
-        e.turn, e.loop, e.event_id as exposure_id, d.decision_id as release_id, e.subject_id, e.variant_id, e.unit_id,
-        e.segment, e.occurred_at, d.propensity, d.is_control, d.in_holdout, null::date as met_in, false as late,
-        e.simulated
-    from flywheel.events as e
-    join (
-        select
-            *,
-            row_number() over (same order by decided_at, decision_id) = 1 as is_first,
-            lead(decided_at) over (same order by decided_at, decision_id) as next_decided_at
-        from flywheel.decisions
-        where turn = $turn and tried_at is null
-        window same as (partition by loop, subject_id, variant_id)
-    ) as d using (turn, loop, subject_id, variant_id)
-    where e.turn = $turn and e.event_type = 'exposure'
-        and (d.is_first or e.occurred_at >= d.decided_at)
-        and (d.next_decided_at is null or e.occurred_at < d.next_decided_at)
-
-    union all
-
-    select
-        d.turn, e.loop, e.event_id as exposure_id, d.decision_id as release_id, e.subject_id, e.variant_id, e.unit_id,
-        e.segment, e.occurred_at, d.propensity, d.is_control, d.in_holdout,
-        case when l.turn > d.turn then l.turn end as met_in, l.counts as late, e.simulated
-    from flywheel.deliveries as l
-    join flywheel.decisions as d on d.turn = l.decided_in and d.loop = l.loop and d.decision_id = l.decision_id
-    join flywheel.events as e
-        on e.turn = l.turn and e.loop = l.loop and e.subject_id = l.subject_id and e.variant_id = l.variant_id
-    where l.decided_in = $turn and e.event_type = 'exposure' and d.tried_at is null
-        and not exists (
-            select 1 from flywheel.decisions as other
-            where other.turn = l.turn and other.loop = l.loop and other.subject_id = l.subject_id
-                and other.variant_id = l.variant_id)
-
-    union all
-
-    select
-        turn, loop, decision_id as exposure_id, decision_id as release_id, subject_id, variant_id,
-        subject_id as unit_id, null as segment, tried_at as occurred_at, propensity, is_control, in_holdout,
-        null::date as met_in, false as late, false as simulated
-    from flywheel.decisions
-    where turn = $turn and tried_at is not null
-"""
-OUTCOMES = """
-    select
-        turn, loop, event_id as outcome_id, event_type as outcome, subject_id, unit_id, occurred_at, value,
-        null as decision_id, simulated
-    from flywheel.events
-    where turn = $turn and event_type <> 'exposure'
-
-    union all
-
-    select
-        turn, loop, decision_id || ':' || outcome as outcome_id, outcome, subject_id, subject_id as unit_id,
-        recorded_at as occurred_at, value, decision_id, false as simulated
-    from flywheel.results
-    where turn = $turn
-"""
 EVENTS_OF_A_TURN = """
     select event_type, count(*) as rows, min(occurred_at) as first, max(occurred_at) as last,
            count(*) filter (where simulated) as simulated

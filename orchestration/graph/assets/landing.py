@@ -25,7 +25,7 @@ READABLE = "every_file_is_as_declared"
 
 
 def landing_assets(loops: Sequence[Loop]) -> list[dg.AssetsDefinition]:
-    """`landing/subjects`, `events`, `reviews`, `withdrawals` and `documents`: no partitions, each run takes what is
+    """`landing/subjects`, `events`, `reviews`, `withdrawals`, `exclusions` and `documents`: no partitions, each run takes what is
     pending."""
     by_name = {loop.name: loop for loop in loops}
 
@@ -74,6 +74,11 @@ def landing_assets(loops: Sequence[Loop]) -> list[dg.AssetsDefinition]:
             "withdrawals",
             "What people took down, and what they let up again.",
             lambda landing: [partial(landing.ingest_withdrawals, loop) for loop in loops],
+        ),
+        taken_in(
+            "exclusions",
+            "Hours of which no event counts, and those that count again.",
+            lambda landing: [partial(landing.ingest_exclusions, loop) for loop in loops],
         ),
         taken_in(
             "documents",

@@ -30,6 +30,8 @@ COLUMNS = (
     Column("value", "number"),
     Column("propensity", "number", problem="bad_propensity"),
     Column("simulated", "flag"),
+    Column("release_id"),
+    Column("decision_id"),  # what the release_id is of loops that decide for each unit
 )
 EXPOSURES_WITHOUT_ANY_VARIANT = f"""
     select count(*) filter (event_type = '{EXPOSURE}') * (count(variant_id) = 0)::bigint from arrived"""
@@ -37,7 +39,12 @@ NEEDED = ("event_id", "event_type", "loop", "subject_id", "unit_id", "occurred_a
 LARGEST_AMOUNT = 1e12
 """More than any purchase: as many of them as a table can hold still have a sum."""
 LEAST_PROPENSITY = 1e-9
-MEASURED = ("event_id", "subject_id", "variant_id", "unit_id", "segment")
+MEASURED = ("event_id", "subject_id", "variant_id", "unit_id", "segment", "release_id", "decision_id")
+SERVED_FOR = timedelta(days=14)
+"""How long after its turn a release may still be served, by an application that says so with its `release_id`."""
+SERVED = "coalesce(nullif({0}release_id, ''), nullif({0}decision_id, ''))"
+"""The release, or decision, that an event says was served; null where it says none."""
+SAYS_WHAT_WAS_SERVED = "select count(coalesce(release_id, decision_id)) from arrived"
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,20 @@ class Window:
     def reach(self, loop: Loop) -> int:
         """Days before a turn in which a subject may have been released that an outcome of the turn speaks of."""
         longest = max((outcome.within for outcome in loop.outcomes), default=timedelta())
-        return math.ceil(longest / timedelta(days=self.days)) * self.days
+        return self._whole_turns(longest)
+
+    @property
+    def served_for(self) -> int:
+        """Days before a turn in which what was released may still be served in it."""
+        return self._whole_turns(SERVED_FOR)
+
+    def _whole_turns(self, time: timedelta) -> int:
+        return math.ceil(time / timedelta(days=self.days)) * self.days
+
+
+def _back(window: Window, loops: Mapping[str, Loop]) -> int:
+    """Days before a turn from which anything may be that an event of the turn speaks of."""
+    return max(window.served_for, max(map(window.reach, loops.values()), default=0) + window.days)
 
 
 def touched_turns(window: Window) -> str:
@@ -73,12 +93,13 @@ def declared(loops: Mapping[str, Loop], window: Window) -> list[Statement]:
     return [
         (
             "create temp table loops as select unnest($loops::varchar[]) as loop, unnest($salts::varchar[]) as salt, "
-            "unnest($below::varchar[]) as below, unnest($reach::integer[]) as reach",
+            "unnest($below::varchar[]) as below, unnest($reach::integer[]) as reach, unnest($graces::double[]) as grace_s",
             {
                 "loops": [loop.name for loop in named],
                 "salts": [f"{holdout_salt(loop.name)}:" for loop in named],
                 "below": [held_out_below(loop.delivery.holdout) for loop in named],
                 "reach": [window.reach(loop) for loop in named],
+                "graces": [loop.delivery.grace.total_seconds() for loop in named],
             },
         ),
         (
@@ -117,16 +138,18 @@ def needed(turns: Sequence[date], window: Window, loops: Mapping[str, Loop]) -> 
     """What the statements read of the warehouse."""
     if not turns:
         return []
-    back = timedelta(max(map(window.reach, loops.values()), default=0))
+    back, ahead = timedelta(_back(window, loops)), timedelta(window.days)
+    kept = ("turn", "loop", "subject_id", "variant_id")
+    also = {"releases": ("release_id", "graced_until"), "decisions": ("decision_id",), "deliveries": ("decision_id",)}
     return [
         *(
             (
                 table,
-                ("turn", "loop", "subject_id", "variant_id"),
+                (*kept, *others),
                 "turn between $first and $last",
-                {"first": min(turns) - back, "last": max(turns)},
+                {"first": min(turns) - back, "last": max(turns) + ahead},
             )
-            for table in ("releases", "decisions", "deliveries")
+            for table, others in also.items()
         ),
         ("events", repeats.COMPARED, f"turn in {dates_in(turns)}", {}),
     ]
@@ -135,14 +158,22 @@ def needed(turns: Sequence[date], window: Window, loops: Mapping[str, Loop]) -> 
 def released(turns: Sequence[date], window: Window, loops: Mapping[str, Loop]) -> Statement:
     """What an event of `turns` may speak of: `known`, one row per turn, loop, subject and variant, released or decided.
 
-    An exposure needs a variant that is `in_force` in its turn. An outcome may follow an exposure of an earlier turn,
-    within its loop's reach, and need not name a variant: those have the variant ''.
+    An exposure needs a variant that is `in_force` in its turn, or was until `graced_until`, in the release before: an
+    application switches some time after a turn has begun. An outcome may follow an exposure of an earlier turn that is
+    `in_reach` of its loop's outcomes, or was `until` that one was graced, and need not name a variant: those have the
+    variant ''.
     """
     return (
         f"""
         create temp table known as
-        with reachable as (
-            select t.turn, r.loop, r.subject_id, r.variant_id, r.turn = t.turn as in_force
+        with switched as (
+            select loop, turn, max(graced_until) as graced_until,
+                lag(turn) over (partition by loop order by turn) as before
+            from flywheel.releases where turn between $first::date - $back::integer and $last::date group by loop, turn
+        ),
+        reachable as (
+            select t.turn, r.loop, r.subject_id, r.variant_id, r.turn = t.turn as in_force, s.graced_until,
+                r.turn >= t.turn - l.reach as in_reach, t.turn + to_seconds(l.grace_s) as until
             from (select unnest({_dates(turns)}) as turn) as t
             join (
                 select turn, loop, subject_id, variant_id from flywheel.releases
@@ -154,33 +185,74 @@ def released(turns: Sequence[date], window: Window, loops: Mapping[str, Loop]) -
                 select turn, loop, subject_id, variant_id from flywheel.deliveries
                 where turn between $first::date - $back::integer and $last::date
             ) as r on r.turn <= t.turn
-            join loops as l on l.loop = r.loop and r.turn >= t.turn - l.reach
+            join loops as l on l.loop = r.loop and r.turn >= t.turn - l.reach - {window.days}
+            left join switched as s on s.loop = r.loop and s.turn = t.turn and s.before = r.turn
         )
-        select turn, loop, subject_id, variant_id, bool_or(in_force) as in_force from reachable group by all
+        select turn, loop, subject_id, variant_id, bool_or(in_force) as in_force, max(graced_until) as graced_until,
+            bool_or(in_reach) as in_reach, max(until) as until
+        from reachable group by all
         union all
-        select distinct turn, loop, subject_id, '', true from reachable""",
+        select turn, loop, subject_id, '', true, null, bool_or(in_reach), max(until) from reachable group by all""",
         {
             "first": min(turns, default=date.max),
             "last": max(turns, default=date.max),
-            "back": max(map(window.reach, loops.values()), default=0),
+            "back": _back(window, loops),
         },
     )
 
 
-def refused(window: Window, any_nobody: bool) -> list[Statement]:
+def served(turns: Sequence[date], window: Window) -> Statement:
+    """`served`: releases and decisions that an event of `turns` may say it met, a row a variant, and one without.
+
+    A release may be served before its turn begins, by a clock that is ahead or behind, and for some time after it.
+    """
+    return (
+        """
+        create temp table served as
+        with of_variants as (
+            select loop, release_id, subject_id, variant_id from flywheel.releases
+            where turn between $first::date - $back::integer and $last::date + $ahead::integer
+            union
+            select loop, decision_id, subject_id, variant_id from flywheel.decisions
+            where turn between $first::date - $back::integer and $last::date + $ahead::integer
+            union
+            select loop, decision_id, subject_id, variant_id from flywheel.deliveries
+            where turn between $first::date - $back::integer and $last::date + $ahead::integer
+        )
+        select loop, release_id, subject_id, variant_id from of_variants
+        union select loop, release_id, subject_id, '' from of_variants""",
+        {
+            "first": min(turns, default=date.max),
+            "last": max(turns, default=date.min),
+            "back": window.served_for,
+            "ahead": window.days,
+        },
+    )
+
+
+def refused(window: Window, any_nobody: bool, any_served: bool) -> list[Statement]:
     """`refused`: the rows of `arrived` that are not stored, each with the first problem found.
 
-    `any_nobody` says whether a unit of `units` is nobody.
+    `any_nobody` says whether a unit of `units` is nobody, `any_served` whether a row says which release was served.
     """
     empty = " ".join(f"when {is_blank(f'a.{name}')} then 'missing:{name}'" for name in NEEDED if name != "occurred_at")
     long = " ".join(f"when length(a.{name}) > {LONGEST_ID} then 'too_long:{name}'" for name in MEASURED)
     nobody = "left join units as u on u.is_nobody and u.loop = a.loop and u.unit_id = a.unit_id" if any_nobody else ""
+    unknown = f"""k.in_force is null
+        or case when a.event_type = '{EXPOSURE}' then not (k.in_force or coalesce(occurred_at < k.graced_until, false))
+            else not (k.in_reach or occurred_at < k.until) end"""
+    was_served, also = "", ""
+    if any_served:
+        was_served = f"""left join served as v on v.loop = a.loop and v.release_id = {SERVED.format("a.")}
+            and v.subject_id = a.subject_id and v.variant_id = coalesce(a.variant_id, '')"""
+        also = f"when {SERVED.format('a.')} is not null then case when v.loop is null then 'unknown_release' end"
     return [
         (
             f"""
             create temp table refused as
-            select _line, turn, loop, subject_id, variant_id, problem from (
-                select a._line, a.turn, a.loop, a.subject_id, a.variant_id, coalesce(a._problem, case
+            select _line, turn, loop, subject_id, variant_id, release_id, problem from (
+                select a._line, a.turn, a.loop, a.subject_id, a.variant_id, {SERVED.format("a.")} as release_id,
+                    coalesce(a._problem, case
                     {empty}
                     when occurred_at is null then 'missing:occurred_at'
                     {long}
@@ -193,12 +265,14 @@ def refused(window: Window, any_nobody: bool) -> list[Statement]:
                     when value < 0 then 'negative_value'
                     when value > {LARGEST_AMOUNT:.0f} then 'absurd_amount'
                     when not (propensity >= {LEAST_PROPENSITY} and propensity <= 1) then 'bad_propensity'
-                    when k.in_force is null or (a.event_type = '{EXPOSURE}' and not k.in_force) then 'unknown_variant'
+                    {also}
+                    when {unknown} then 'unknown_variant'
                 end) as problem
                 from (select *, {window.turn} as turn from arrived) as a
                 left join loops as l on l.loop = a.loop
                 left join signals as s on s.loop = a.loop and s.event_type = a.event_type
                 {nobody}
+                {was_served}
                 left join known as k
                     on k.turn = a.turn and k.loop = a.loop and k.subject_id = a.subject_id
                     and k.variant_id = coalesce(a.variant_id, '')
@@ -208,7 +282,8 @@ def refused(window: Window, any_nobody: bool) -> list[Statement]:
         (
             """
             update refused as r set problem = 'unknown_subject' where problem = 'unknown_variant' and not exists (
-                from known as k where k.turn = r.turn and k.loop = r.loop and k.subject_id = r.subject_id)""",
+                from known as k
+                where k.turn = r.turn and k.loop = r.loop and k.subject_id = r.subject_id and k.in_reach)""",
             {},
         ),
         (
@@ -219,6 +294,21 @@ def refused(window: Window, any_nobody: bool) -> list[Statement]:
                 and k.subject_id <> r.subject_id)""",
             {},
         ),
+        *(_of_releases() if any_served else []),
+    ]
+
+
+def _of_releases() -> list[Statement]:
+    """What is wrong with a release that is known, but not for what the event says."""
+    known = "exists (from served as v where v.release_id = r.release_id and {0})"
+    same = "v.loop = r.loop and v.subject_id = r.subject_id"
+    return [
+        (f"update refused as r set problem = {told} where problem = 'unknown_release' and {known.format(where)}", {})
+        for told, where in (
+            ("'variant_not_in_release'", same),
+            ("'release_of_another_subject'", "v.loop = r.loop"),
+            ("'release_of_another_loop'", "true"),
+        )
     ]
 
 
@@ -242,11 +332,11 @@ def stored(window: Window, any_left_out: bool, file_hash: str, now: datetime) ->
         f"""
         insert into flywheel.events (
             turn, event_id, event_type, loop, subject_id, variant_id, unit_id, segment, occurred_at, value, propensity,
-            in_holdout, simulated, ingested_at, file_hash)
+            in_holdout, simulated, ingested_at, file_hash, release_id)
         select
             {window.turn}, event_id, event_type, a.loop, subject_id, nullif(variant_id, ''), pseudonym,
             nullif(segment, ''), occurred_at, value, propensity, in_holdout, coalesce(simulated, false),
-            $now::timestamp, $file_hash
+            $now::timestamp, $file_hash, {SERVED.format("")}
         from arrived as a join units as u on u.unit_id = a.unit_id and u.loop = a.loop
         {left_out}""",
         {"now": now, "file_hash": file_hash},

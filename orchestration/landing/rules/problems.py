@@ -42,6 +42,11 @@ SENTENCES: dict[str, str] = {
     "unknown_subject": "Nothing was released for this subject in the turn, or in those that it reaches back to.",
     "unknown_variant": "No such variant was released for this subject in the turn.",
     "variant_of_another_subject": "The variant was released, but for another subject.",
+    "unknown_release": "No release or decision has this release_id, or it went out more than two weeks before the turn: "
+    "send what the outbox says, and read its newest file.",
+    "variant_not_in_release": "The variant is not in the release that release_id names.",
+    "release_of_another_subject": "release_id names a release of another subject.",
+    "release_of_another_loop": "release_id names a release of another loop.",
     "negative_value": "value must not be negative.",
     "absurd_amount": "value is larger than any amount can be: the most is 1e12.",
     "bad_propensity": "propensity must lie in (0, 1], and not below 1e-9.",
@@ -55,6 +60,8 @@ SENTENCES: dict[str, str] = {
     "unknown_decision": "decision must be `approve`, `edit` or `reject`.",
     "unknown_target": "target must be `variant`, `candidate`, `release` or `subject`.",
     "nothing_to_withdraw": "The loop knows nothing of that target and identity that could come down.",
+    "unknown_exclusion": "undoes names no exclusion of the loop.",
+    "ends_before_it_starts": "excluded_until must lie after excluded_from.",
     "unknown_withdrawal": "undoes names no withdrawal of the loop.",
 }
 

@@ -19,6 +19,7 @@ COMPARED = (
     "value",
     "propensity",
     "simulated",
+    "release_id",
 )
 """Columns of the events in which two of one event_id may differ."""
 
@@ -65,13 +66,16 @@ def told_apart(turn: str) -> list[Statement]:
     content = "row({0}event_type, {0}loop, {0}subject_id, {0}variant_id, {0}unit_id, {0}segment, {0}occurred_at, "
     content += "{0}value, {0}propensity, {0}simulated)"
     met, before, stored = (content.format(f"{name}.") for name in ("a", "f", "e"))
+    # Of one that was stored before events could say it, it is not known which release was served.
+    same = "coalesce(a.release_id, {0}.release_id) is not distinct from coalesce({0}.release_id, a.release_id)"
     return [
         (
             f"""
             create temp table said as
             select _line, {turn} as turn, event_type, a.loop, subject_id, nullif(variant_id, '') as variant_id,
                 u.pseudonym as unit_id, nullif(segment, '') as segment, occurred_at, value, propensity,
-                coalesce(simulated, false) as simulated
+                coalesce(simulated, false) as simulated,
+                coalesce(nullif(a.release_id, ''), nullif(a.decision_id, '')) as release_id
             from arrived as a join units as u on u.unit_id = a.unit_id and u.loop = a.loop
             semi join (select _line from met_again union select first from met_again) as m on m._line = a._line""",
             {},
@@ -80,11 +84,12 @@ def told_apart(turn: str) -> list[Statement]:
             f"""
             create temp table repeated as
             select m._line from met_again as m join said as a on a._line = m._line join said as f on f._line = m.first
-            where {met} is not distinct from {before}
+            where {met} is not distinct from {before} and {same.format("f")}
             union all
             select m._line from met_again as m join said as a on a._line = m._line
             join flywheel.events as e on e.turn = m.turn and e.event_id = m.event_id
-            where m.first is null and {met} is not distinct from {stored}""",
+            where m.first is null and {met} is not distinct from {stored}
+                and {same.format("e")}""",
             {},
         ),
         (

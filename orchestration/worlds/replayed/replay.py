@@ -201,6 +201,7 @@ def _events(
             "value": pl.Series([None], dtype=pl.Float64).gather(np.zeros_like(row)),
             "propensity": pl.Series(np.where(is_click, np.nan, propensity)).fill_nan(None),
             "simulated": pl.Series([False]).gather(np.zeros_like(row)),
+            "release_id": pl.Series([offer.release_id], dtype=pl.String).gather(np.zeros_like(row)),
         }
     ).select(COLUMNS)
 

@@ -259,6 +259,9 @@ def _events(
             "value": pl.Series(np.concatenate(values)).fill_nan(None),
             "propensity": pl.Series(np.append(propensity, np.full(len(row) - sizes[0], np.nan))).fill_nan(None),
             "simulated": pl.Series([True]).gather(np.zeros_like(row)),
+            "release_id": pl.Series([offer.release_id for offer in offers], dtype=pl.String).gather(
+                pl.Series(np.where(knows, subject, -1)).replace(-1, None)
+            ),
         }
     ).select(COLUMNS)
 
