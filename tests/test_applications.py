@@ -12,7 +12,7 @@ from orchestration.cli import app
 from orchestration.commands import excluding
 from orchestration.commands.lineage import leaves, trace
 from orchestration.delivery import SharedTraffic
-from orchestration.delivery.protocol import Releasing, When
+from orchestration.delivery.protocol import When
 from orchestration.delivery.shared_traffic import switched_at
 from orchestration.graph.backfills import LAST_ARRIVAL, touched_turns
 from orchestration.loops.declaration import hours
@@ -112,31 +112,13 @@ def test_the_same_event_again_with_its_release_is_a_repeat_and_with_another_one_
 
 
 def test_the_switch_is_the_start_of_a_turn_or_when_it_was_released_in_it() -> None:
-    def switched(now: datetime) -> datetime:
-        return switched_at(
-            Releasing(
-                loop=LOOP,
-                when=When(turn=TURN, days=7, seed=1),
-                policy=None,
-                policy_version="1",
-                subjects=None,
-                waiting=None,
-                briefs=None,
-                candidates=None,
-                reviews=None,
-                read={},
-                embed=None,
-                now=now,
-            )  # type: ignore[arg-type]  # fmt: skip
-        )
-
     start = datetime(2026, 1, 5)
     for now, at in {
         start - timedelta(hours=5): start,
         start + timedelta(hours=30): start + timedelta(hours=30),
         start + timedelta(days=300): start,
     }.items():
-        assert switched(now) == at
+        assert switched_at(When(turn=TURN, days=7, seed=1), now) == at
     with pytest.raises(ValueError, match=r"hours\(3\)"):
         SharedTraffic(unit="visitor", grace=hours(-1))
 

@@ -281,16 +281,16 @@ def release_rows(releasing: Releasing, arms: "pl.DataFrame") -> "pl.DataFrame":
             "release_id": identity[arm["subject_id"]],
             "stratum": arm["subject_id"],
             "released_at": releasing.now,
-            "graced_until": switched_at(releasing) + grace if grace else None,
+            "graced_until": switched_at(releasing.when, releasing.now) + grace if grace else None,
         }
         for arm in arms.to_dicts()
     )
 
 
-def switched_at(releasing: Releasing) -> datetime:
-    """When the release takes the place of the one before: with its turn, or once it is there where that is later."""
-    start = datetime.combine(date.fromisoformat(releasing.when.turn), datetime.min.time())
-    return releasing.now if start <= releasing.now < start + timedelta(days=releasing.when.days) else start
+def switched_at(when: When, released_at: datetime) -> datetime:
+    """When a release takes the place of the one before: with its turn, or once it is there where that is later."""
+    start = datetime.combine(date.fromisoformat(when.turn), datetime.min.time())
+    return released_at if start <= released_at < start + timedelta(days=when.days) else start
 
 
 def provenance(row: Mapping[str, Any], *, asked: bool) -> dict[str, Any]:

@@ -25,11 +25,11 @@ _HOURS = """
         group by p.loop, p.starts, p.ends
     )"""
 
-# What an application says it served, by `release_id`, is what an exposure is of, whichever turn it occurred in. Where it
-# says nothing, the variant tells: it is of the release of its turn, or of the one before as long as that one was graced.
+# What an application says it served, by `release_id`, is what an exposure is of, whichever turn it occurred in. Where
+# it says nothing, the variant tells: it is of the release of its turn, or of the one before as long as that was graced.
 # Where both could have been met, exposures count nowhere, of whichever variant: the rest then keeps its shares.
-# A decision's event names the variant as well. Where one answer was decided on twice for a subject, it is of the decision
-# that was the newest when it happened. What a trial judges meets nobody: it is exposed once, to its own subject.
+# A decision's event names the variant as well. Where one answer was decided on twice for a subject, it is of the
+# decision that was the newest when it happened. What a trial judges meets nobody: it is exposed once, to its subject.
 EXPOSURES = f"""
     with {_HOURS},
     released as (

@@ -25,8 +25,8 @@ READABLE = "every_file_is_as_declared"
 
 
 def landing_assets(loops: Sequence[Loop]) -> list[dg.AssetsDefinition]:
-    """`landing/subjects`, `events`, `reviews`, `withdrawals`, `exclusions` and `documents`: no partitions, each run takes what is
-    pending."""
+    """`landing/subjects`, `events`, `reviews`, `withdrawals`, `exclusions` and `documents`: no partitions, each run takes
+    what is pending."""
     by_name = {loop.name: loop for loop in loops}
 
     def taken_in(kind: str, description: str, takings: Callable[[Landing], Sequence[Taking]]) -> dg.AssetsDefinition:

@@ -93,7 +93,8 @@ def declared(loops: Mapping[str, Loop], window: Window) -> list[Statement]:
     return [
         (
             "create temp table loops as select unnest($loops::varchar[]) as loop, unnest($salts::varchar[]) as salt, "
-            "unnest($below::varchar[]) as below, unnest($reach::integer[]) as reach, unnest($graces::double[]) as grace_s",
+            "unnest($below::varchar[]) as below, unnest($reach::integer[]) as reach, "
+            "unnest($graces::double[]) as grace_s",
             {
                 "loops": [loop.name for loop in named],
                 "salts": [f"{holdout_salt(loop.name)}:" for loop in named],

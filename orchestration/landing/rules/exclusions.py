@@ -3,8 +3,8 @@
 Here: the statements over `arrived` for one loop.
 Not here: reading files (rows), and what obeys them (graph.assets.booking).
 
-An exclusion names its span (`excluded_from`, `excluded_until`), or the exclusion that it takes back (`undoes`). Rows are
-only ever added: excluded now are the spans of the exclusions that no row takes back.
+An exclusion names its span (`excluded_from`, `excluded_until`), or the exclusion that it takes back (`undoes`). Rows
+are only ever added: excluded now are the spans of the exclusions that no row takes back.
 """
 
 from collections.abc import Mapping
@@ -84,8 +84,8 @@ def stored(loop: str, file_hash: str, now: datetime) -> list[Statement]:
         (
             """
             insert into flywheel.exclusions (
-                exclusion_id, loop, excluded_from, excluded_until, undoes, reason, excluded_by, excluded_at, ingested_at,
-                file_hash)
+                exclusion_id, loop, excluded_from, excluded_until, undoes, reason, excluded_by, excluded_at,
+                ingested_at, file_hash)
             select exclusion_id, $loop, excluded_from, excluded_until, undoes, reason, excluded_by, excluded_at,
                 $now::timestamp, $file_hash
             from judged anti join repeated using (_line) where problem is null order by _line""",
