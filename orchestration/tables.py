@@ -417,7 +417,11 @@ _ALL = (
         "is_reward": ("BOOLEAN", "Whether the loop learns from it: its weight is not 0."),
         "is_guardrail": ("BOOLEAN", "Whether a promotion must not make it worse."),
         "has_value": ("BOOLEAN", "Whether it carries an amount, which the weight then multiplies."),
-    }),
+        "cut_at": (
+            "DOUBLE",
+            "Share of the turn's units whose amounts count in full; larger ones are cut to theirs. Null: all do.",
+        ),
+    }, may_lack=frozenset({"cut_at"})),
     Table("turn_scope", "one row per turn that dbt is to build now", ("turn",), {"turn": _TURN}),
     Table("evidence", "one row per turn, loop, subject and variant", ("turn", "loop", "subject_id", "variant_id"), {
         "turn": _TURN,

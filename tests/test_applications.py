@@ -1,6 +1,7 @@
 """Applications as they are: they cache what they serve, their hours go wrong, and one visitor may be a robot."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,12 @@ from orchestration.commands.lineage import leaves, trace
 from orchestration.delivery import SharedTraffic
 from orchestration.delivery.protocol import When
 from orchestration.delivery.shared_traffic import switched_at
+from orchestration.graph.assets.kpis import _outcomes
 from orchestration.graph.backfills import LAST_ARRIVAL, touched_turns
-from orchestration.loops.declaration import hours
+from orchestration.loops.declaration import Outcome, hours
 from orchestration.testing.landed_events import FIRST, LOOP, LOOPS, SECOND, Shop, event
 from orchestration.warehouse.suites import read_suites
-from tests.turn_facts import NEXT, TURN, TurnFacts
+from tests.turn_facts import CLICK, NEXT, TURN, TurnFacts
 
 HALVES = {"original": 0.5, "playful": 0.5}
 
@@ -302,3 +304,64 @@ def test_landed_exclusions_that_cannot_be_obeyed_are_quarantined_by_name(shop: S
     assert (report.accepted, report.duplicates, report.quarantined) == (1, 1, len(wrong))
     assert report.reasons == dict.fromkeys(wrong, 1)
     assert shop.landing.strays(["content"]) == {}
+
+
+PAID = ("purchase", 7 * 86_400, True, False, True)
+
+
+@pytest.fixture(scope="module")
+def shops(tmp_path_factory: pytest.TempPathFactory) -> TurnFacts:
+    """Three loops of one audience: `calm`, `clicked` with a robot in its holdout, `paid` with a purchase of 1e6."""
+    facts = TurnFacts(tmp_path_factory.mktemp("loud"))
+    for loop in ("calm", "clicked", "rich", "paid"):
+        facts.loop = loop
+        facts.declare(*((PAID,) if loop in ("rich", "paid") else (CLICK,)))
+        if loop in ("rich", "paid"):
+            with facts.warehouse.connect() as connection:
+                connection.execute("update flywheel.outcome_definitions set cut_at = 0.99 where outcome = 'purchase'")
+        for subject in range(12):
+            facts.release(f"s{subject}", HALVES)
+        for number in range(1_200):
+            unit, subject, held = f"u{number}", f"s{number % 12}", number % 10 == 0
+            variant = "original" if held or number % 3 == 0 else "playful"
+            facts.expose(unit, subject, variant, "2026-01-06 09:00", in_holdout=held)
+            if number % 7 == 0 or (variant == "playful" and number % 11 == 0):
+                name, value = ("purchase", 10.0 + number % 13) if loop in ("rich", "paid") else ("click", None)
+                facts.outcome(unit, subject, name, "2026-01-06 10:00", value=value)
+    facts.loop = "clicked"
+    for subject in range(12):
+        facts.expose("robot", f"s{subject}", "original", "2026-01-06 09:00", in_holdout=True)
+        for second in range(60):
+            facts.outcome("robot", f"s{subject}", "click", f"2026-01-06 11:00:{second:02d}")
+    facts.loop = "paid"
+    facts.outcome("u0", "s0", "purchase", "2026-01-06 12:00", value=1e6)
+    facts.build()
+    return facts
+
+
+@pytest.mark.parametrize(("calm", "loud"), [("calm", "clicked"), ("rich", "paid")])
+def test_one_loud_unit_moves_the_lift_by_less_than_a_tenth_of_its_interval(
+    shops: TurnFacts, calm: str, loud: str
+) -> None:
+    before, after = (shops.only("momentum", loop=loop) for loop in (calm, loud))
+    assert before["lift_high"] - before["lift_low"] > 0
+    assert abs(after["lift"] - before["lift"]) < 0.1 * (before["lift_high"] - before["lift_low"])
+
+
+def test_loud_units_are_listed_with_what_they_did_and_what_people_reach(shops: TurnFacts) -> None:
+    (*measures,) = ((row["measure"], row["number"], row["left_out"]) for row in shops.mart("loud_units", loop="clicked"))
+    assert {row["unit_id"] for row in shops.mart("loud_units", loop="clicked")} == {"robot"}
+    assert measures == [("outcomes of a kind", 720.0, True), ("subjects with an outcome", 12.0, True)]
+    amounts = {row["unit_id"]: row for row in shops.mart("loud_units", loop="paid")}
+    assert (amounts["u0"]["number"], amounts["u0"]["bound"], amounts["u0"]["left_out"]) == (1_000_010.0, 22.0, False)
+    assert shops.mart("loud_units", loop="calm") == []
+    revenue = sum(row["value"] for row in shops.mart("turn_kpis", loop="paid", outcome="purchase"))
+    assert revenue > 1e6, "what was paid stays what was paid: only the reward is cut"
+
+
+def test_a_percentile_at_which_amounts_are_cut_is_declared_and_checked() -> None:
+    declared = Outcome("purchase", within=hours(24), has_value=True, cut_at=0.95)
+    loop = replace(LOOP, outcomes=(*LOOP.outcomes[:1], declared))
+    assert [row["cut_at"] for row in _outcomes(loop)] == [None, 0.95]
+    with pytest.raises(ValueError, match="percentile"):
+        Outcome("purchase", within=hours(24), cut_at=0.2)

@@ -28,7 +28,7 @@ DECLARED_SINCE = {
     "flywheel.events": ("release_id",),
     "flywheel.exposures": ("met_in", "late", "left_out"),
     "flywheel.outcomes": ("decision_id", "release_id", "left_out"),
-    "flywheel.outcome_definitions": ("weight",),
+    "flywheel.outcome_definitions": ("weight", "cut_at"),
     "flywheel.evidence": ("stratum",),
     "flywheel.promotions": ("record", "because", "took_effect", "recorded_at"),
     "flywheel.promotion_conditions": ("record",),
@@ -46,6 +46,7 @@ TABLES_SINCE = (
     "flywheel.home_settings",
     "flywheel.prunings",
     "marts.decision_readouts",
+    "marts.loud_units",
     "marts.option_outcomes",
 )
 

@@ -138,18 +138,25 @@ class Subjects:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A signal about an exposure or a decision, counted when it comes `within` that time after the first exposure."""
+    """A signal about an exposure or a decision, counted when it comes `within` that time after the first exposure.
+
+    A unit's amounts of an outcome that `has_value` are cut at the percentile `cut_at` of the turn's units before they
+    count as a reward, so that no single one decides; 1 counts them as they are.
+    """
 
     name: str
     _: KW_ONLY
     within: timedelta
     has_value: bool = False
+    cut_at: float = 0.99
 
     def __post_init__(self) -> None:
         if not self.name.strip() or self.name == "exposure":
             raise ValueError(f"Outcome({self.name!r}): name what a unit does after it was exposed, such as 'click'.")
         if not isinstance(self.within, timedelta) or self.within <= timedelta():
             raise ValueError(f"Outcome {self.name!r} must have time to happen: within={self.within}.")
+        if not 0.5 <= self.cut_at <= 1:
+            raise ValueError(f"Outcome {self.name!r}: amounts are cut at a percentile from 0.5 to 1, not {self.cut_at}.")
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,14 @@ with outcomes as (
         definitions.weight,
         definitions.is_reward,
         definitions.has_value,
-        definitions.is_part_of_reward
+        definitions.is_part_of_reward,
+        definitions.cut_at,
+        releases.turn_loop_key
     from {{ ref('stg_outcomes') }} as outcomes
     inner join {{ ref('stg_outcome_definitions') }} as definitions
         on outcomes.loop = definitions.loop and outcomes.outcome = definitions.outcome
     inner join (
-        select distinct turn, loop, subject_id, release_id, release_key from {{ ref('int_released_variants') }}
+        select distinct turn, loop, subject_id, release_id, release_key, turn_loop_key from {{ ref('int_released_variants') }}
     ) as releases
         on outcomes.loop = releases.loop
         and outcomes.subject_id = releases.subject_id
@@ -78,6 +80,8 @@ matched as (
         outcomes.is_reward,
         outcomes.has_value,
         outcomes.is_part_of_reward,
+        outcomes.cut_at,
+        outcomes.turn_loop_key,
         outcomes.simulated
     from {{ ref('int_first_exposures') }} as exposures
     inner join outcomes
@@ -102,6 +106,8 @@ matched as (
         results.is_reward,
         results.has_value,
         results.is_part_of_reward,
+        cast(null as double precision) as cut_at,  -- what was measured by a trial is no audience's
+        cast(null as integer) as turn_loop_key,
         results.simulated
     from results
     inner join result_units on results.release_key = result_units.release_key
@@ -122,12 +128,71 @@ attributed as (
         outcome_id,
         min(value) as value,
         min(weight) as weight,
+        min(cut_at) as cut_at,
+        min(turn_loop_key) as turn_loop_key,
         {{ dbt.bool_or('is_reward') }} as is_reward,
         {{ dbt.bool_or('has_value') }} as has_value,
         {{ dbt.bool_or('is_part_of_reward') }} as is_part_of_reward,
         {{ dbt.bool_or('simulated') }} as simulated
     from matched
     group by release_key, unit_key, variant_key, segment, in_holdout, is_excluded, outcome, outcome_id
+),
+
+summed as (
+    select
+        release_key,
+        unit_key,
+        variant_key,
+        segment,
+        in_holdout,
+        is_excluded,
+        outcome,
+        count(*) as events,
+        {{ exact_sum('value') }} as value,
+        min(weight) as weight,
+        min(cut_at) as cut_at,
+        min(turn_loop_key) as turn_loop_key,
+        {{ dbt.bool_or('is_reward') }} as is_reward,
+        {{ dbt.bool_or('has_value') }} as has_value,
+        {{ dbt.bool_or('is_part_of_reward') }} as is_part_of_reward,
+        {{ dbt.bool_or('simulated') }} as simulated
+    from attributed
+    group by release_key, unit_key, variant_key, segment, in_holdout, is_excluded, outcome
+),
+
+-- Amounts are cut at a percentile of the units' largest ones, and of fewer than a hundred units at the second largest:
+-- one unit must not decide a turn. Too few have no percentile, and prove nothing.
+largest as (
+    select
+        summed.*,
+        max(value) over (partition by turn_loop_key, outcome, unit_key) as of_unit,
+        case
+            when row_number() over (
+                partition by turn_loop_key, outcome, unit_key order by value desc, release_key
+            ) = 1 then 1
+            else 0
+        end as is_largest
+    from summed
+),
+
+ranked as (
+    select
+        largest.*,
+        sum(is_largest) over (partition by turn_loop_key, outcome order by of_unit) as up_to,
+        sum(is_largest) over (partition by turn_loop_key, outcome) as all_units
+    from largest
+),
+
+cut as (
+    select
+        ranked.*,
+        case
+            when cut_at < 1 and all_units >= 20
+                then min(
+                    case when up_to >= least(ceil(cut_at * all_units), all_units - 1) then of_unit end
+                ) over (partition by turn_loop_key, outcome)
+        end as most
+    from ranked
 )
 
 select
@@ -138,14 +203,14 @@ select
     in_holdout,
     is_excluded,
     outcome,
-    count(*) as events,
-    {{ exact_sum('value') }} as value,
+    events,
+    value,
     case
-        when not {{ dbt.bool_or('is_reward') }} then null
-        when {{ dbt.bool_or('has_value') }} then min(weight) * coalesce({{ exact_sum('value') }}, 0)
-        else min(weight)
+        when not is_reward then null
+        when has_value then weight * coalesce(case when value > most then most else value end, 0)
+        else weight
     end as reward,
-    {{ dbt.bool_or('is_part_of_reward') }} as is_part_of_reward,
-    {{ dbt.bool_or('simulated') }} as simulated
-from attributed
-group by release_key, unit_key, variant_key, segment, in_holdout, is_excluded, outcome
+    case when has_value and value > most then most end as cut_to,
+    is_part_of_reward,
+    simulated
+from cut

@@ -70,14 +70,16 @@ deviations as (
         exposures.in_holdout,
         exposures.unit_key,
         case
-            when exposures.met_two_variants or exposures.treated_in_holdout then 0
+            when exposures.met_two_variants or exposures.treated_in_holdout or loud.unit_key is not null then 0
             else -released.influence * released.centre
         end as deviation,
-        not (exposures.met_two_variants or exposures.treated_in_holdout) as counts,
+        not (exposures.met_two_variants or exposures.treated_in_holdout or loud.unit_key is not null) as counts,
         exposures.treated_in_holdout
     from {{ ref('int_first_exposures') }} as exposures
     inner join released
         on exposures.release_key = released.release_key and exposures.in_holdout = released.in_holdout
+    left join {{ ref('int_loud_pairs') }} as loud
+        on exposures.release_key = loud.release_key and exposures.unit_key = loud.unit_key
 
     union all
 
@@ -91,7 +93,9 @@ deviations as (
     from {{ ref('int_attributed_outcomes') }} as outcomes
     inner join released
         on outcomes.release_key = released.release_key and outcomes.in_holdout = released.in_holdout
-    where outcomes.reward is not null and not outcomes.is_excluded
+    left join {{ ref('int_loud_pairs') }} as loud
+        on outcomes.release_key = loud.release_key and outcomes.unit_key = loud.unit_key
+    where outcomes.reward is not null and not outcomes.is_excluded and loud.unit_key is null
 ),
 
 units as (

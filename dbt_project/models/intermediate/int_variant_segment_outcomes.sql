@@ -19,5 +19,7 @@ select
     {{ dbt.bool_or('outcomes.simulated') }} as simulated
 from {{ ref('int_attributed_outcomes') }} as outcomes
 left join wholes on outcomes.release_key = wholes.release_key and outcomes.unit_key = wholes.unit_key
-where not outcomes.is_excluded
+left join {{ ref('int_loud_pairs') }} as loud
+    on outcomes.release_key = loud.release_key and outcomes.unit_key = loud.unit_key
+where not outcomes.is_excluded and loud.unit_key is null
 group by outcomes.variant_key, outcomes.segment, outcomes.in_holdout, outcomes.outcome

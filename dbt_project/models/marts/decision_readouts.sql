@@ -55,7 +55,7 @@ select
     reward,
     case
         when exposures = 0 then 'nobody met it'
-        when units = 0 then 'whoever met it does not count: held out, and yet given something else'
+        when units = 0 then 'whoever met it does not count: held out and yet given something else, or no person (see loud_units)'
     end as no_units_reason,
     simulated
 from counted

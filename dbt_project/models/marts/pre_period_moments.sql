@@ -58,7 +58,10 @@ pairs as (
         on released.turn_loop_key = earlier.turn_loop_key
         and exposures.unit_key = earlier.unit_key
         and released.subject_id = earlier.subject_id
+    left join {{ ref('int_loud_pairs') }} as loud
+        on exposures.release_key = loud.release_key and exposures.unit_key = loud.unit_key
     where released.decision_id is null
+        and loud.unit_key is null
         and not exposures.in_holdout
         and not exposures.met_two_variants
         and not exposures.treated_in_holdout

@@ -18,6 +18,12 @@ SUBJECTS_SEEN = """
     select distinct subject_id, original, facts from flywheel.subjects where loop = $loop and turn <= $turn
 """
 
+LOUD = """
+    select count(distinct case when left_out then unit_id end) as left_out,
+        count(distinct case when not left_out then unit_id end) as cut
+    from marts.loud_units where loop = $loop and turn = $turn
+"""
+
 
 def evidence_asset(bound: BoundLoop) -> dg.AssetsDefinition:
     """`L/evidence`: one row per answer of the turn, with the fold of its subject by what had been seen until then."""
@@ -32,6 +38,7 @@ def evidence_asset(bound: BoundLoop) -> dg.AssetsDefinition:
         deps=[
             dg.AssetKey("variant_readouts"),
             dg.AssetKey("decision_readouts"),
+            dg.AssetKey("loud_units"),
             *(key_of(table, loop) for table in ("subjects", "briefs", "candidates")),
             *stages_of(loop.delivery.outputs["releases"], [loop]),
         ],
@@ -46,6 +53,11 @@ def evidence_asset(bound: BoundLoop) -> dg.AssetsDefinition:
                 allow_retries=False,
             )
         rows = warehouse.read(loop.delivery.evidence, named)
+        loud = warehouse.read(LOUD, named)
+        left_out, cut = int(loud["left_out"].sum()), int(loud["cut"].sum())
+        context.add_output_metadata({"units left out as too loud": left_out, "units whose amount is cut": cut})
+        if left_out:
+            context.log.warning(f"{left_out} units of {loop.name} did more than people do and count nowhere: loud_units.")
         return with_folds(rows, warehouse.read(SUBJECTS_SEEN, named))
 
     return evidence

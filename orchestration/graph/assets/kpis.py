@@ -157,6 +157,7 @@ def _outcomes(loop: Loop) -> list[dict[str, object]]:
             "weight": weights.get(outcome.name, 0.0),
             "is_guardrail": outcome.name in guardrails,
             "has_value": outcome.has_value,
+            "cut_at": outcome.cut_at if outcome.has_value else None,
         }
         for outcome in loop.outcomes
     ]

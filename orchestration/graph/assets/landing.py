@@ -25,7 +25,7 @@ READABLE = "every_file_is_as_declared"
 
 
 def landing_assets(loops: Sequence[Loop]) -> list[dg.AssetsDefinition]:
-    """`landing/subjects`, `events`, `reviews`, `withdrawals`, `exclusions` and `documents`: no partitions, each run takes
+    """`landing/subjects`, `events`, `reviews`, `withdrawals`, `exclusions`, `documents`: no partitions, each run takes
     what is pending."""
     by_name = {loop.name: loop for loop in loops}
 

@@ -42,7 +42,7 @@ SENTENCES: dict[str, str] = {
     "unknown_subject": "Nothing was released for this subject in the turn, or in those that it reaches back to.",
     "unknown_variant": "No such variant was released for this subject in the turn.",
     "variant_of_another_subject": "The variant was released, but for another subject.",
-    "unknown_release": "No release or decision has this release_id, or it is of a turn more than two weeks before: send "
+    "unknown_release": "No release or decision has this release_id, or it is more than two weeks old: send "
     "what the outbox says, and read its newest file.",
     "variant_not_in_release": "The variant is not in the release that release_id names.",
     "release_of_another_subject": "release_id names a release of another subject.",

@@ -1,0 +1,97 @@
+-- What a unit did in the turn, by four measures. One that goes far beyond what 99 of 100 units do, and beyond a number that
+-- people reach, is no person: it counts nowhere, whatever it met. The bounds are those of all units together, so that they
+-- know nothing of variants or of the holdout.
+with releases as (
+    select distinct release_key, turn_loop_key from {{ ref('int_released_variants') }}
+),
+
+met as (
+    select
+        releases.turn_loop_key,
+        exposures.unit_key,
+        sum(exposures.exposures) as exposures,
+        count(*) as subjects
+    from {{ ref('int_first_exposures') }} as exposures
+    inner join releases on exposures.release_key = releases.release_key
+    group by releases.turn_loop_key, exposures.unit_key
+),
+
+responded as (
+    select turn_loop_key, unit_key, max(outcomes) as outcomes, max(subjects) as subjects
+    from (
+        select
+            releases.turn_loop_key,
+            attributed.unit_key,
+            attributed.outcome,
+            sum(attributed.events) as outcomes,
+            count(*) as subjects
+        from {{ ref('int_attributed_outcomes') }} as attributed
+        inner join releases on attributed.release_key = releases.release_key
+        group by releases.turn_loop_key, attributed.unit_key, attributed.outcome
+    ) as by_outcome
+    group by turn_loop_key, unit_key
+),
+
+how_many as (
+    select turn_loop_key, 'exposures' as measure, exposures as number, count(*) as units
+    from met group by turn_loop_key, exposures
+    union all
+    select turn_loop_key, 'subjects met' as measure, subjects as number, count(*) as units
+    from met group by turn_loop_key, subjects
+    union all
+    select turn_loop_key, 'outcomes of a kind' as measure, outcomes as number, count(*) as units
+    from responded group by turn_loop_key, outcomes
+    union all
+    select turn_loop_key, 'subjects with an outcome' as measure, subjects as number, count(*) as units
+    from responded group by turn_loop_key, subjects
+),
+
+ranked as (
+    select
+        turn_loop_key,
+        measure,
+        number,
+        sum(units) over (partition by turn_loop_key, measure order by number) as up_to,
+        sum(units) over (partition by turn_loop_key, measure) as all_units
+    from how_many
+),
+
+-- Of fewer than a hundred units the loudest one says nothing about what is usual.
+bounds as (
+    select
+        turn_loop_key,
+        measure,
+        case measure
+            when 'exposures' then greatest(1000, 10 * min(number))
+            when 'subjects met' then greatest(50, 10 * min(number))
+            when 'outcomes of a kind' then greatest(100, 10 * min(number))
+            else greatest(8, 4 * min(number))
+        end as bound
+    from ranked
+    where up_to >= least(ceil(0.99 * all_units), all_units - 1)
+    group by turn_loop_key, measure
+),
+
+numbers as (
+    select turn_loop_key, unit_key, 'exposures' as measure, exposures as number from met where exposures > 1000
+    union all
+    select turn_loop_key, unit_key, 'subjects met' as measure, subjects as number from met where subjects > 50
+    union all
+    select turn_loop_key, unit_key, 'outcomes of a kind' as measure, outcomes as number
+    from responded where outcomes > 100
+    union all
+    select turn_loop_key, unit_key, 'subjects with an outcome' as measure, subjects as number
+    from responded where subjects > 8
+)
+
+select
+    numbers.turn_loop_key,
+    numbers.unit_key,
+    numbers.measure,
+    cast(numbers.number as double precision) as number,
+    cast(bounds.bound as double precision) as bound
+from numbers
+inner join bounds
+    on numbers.turn_loop_key = bounds.turn_loop_key
+    and numbers.measure = bounds.measure
+    and numbers.number > bounds.bound
