@@ -349,7 +349,9 @@ def test_one_loud_unit_moves_the_lift_by_less_than_a_tenth_of_its_interval(
 
 
 def test_loud_units_are_listed_with_what_they_did_and_what_people_reach(shops: TurnFacts) -> None:
-    (*measures,) = ((row["measure"], row["number"], row["left_out"]) for row in shops.mart("loud_units", loop="clicked"))
+    (*measures,) = (
+        (row["measure"], row["number"], row["left_out"]) for row in shops.mart("loud_units", loop="clicked")
+    )
     assert {row["unit_id"] for row in shops.mart("loud_units", loop="clicked")} == {"robot"}
     assert measures == [("outcomes of a kind", 720.0, True), ("subjects with an outcome", 12.0, True)]
     amounts = {row["unit_id"]: row for row in shops.mart("loud_units", loop="paid")}

@@ -57,7 +57,9 @@ def evidence_asset(bound: BoundLoop) -> dg.AssetsDefinition:
         left_out, cut = int(loud["left_out"].sum()), int(loud["cut"].sum())
         context.add_output_metadata({"units left out as too loud": left_out, "units whose amount is cut": cut})
         if left_out:
-            context.log.warning(f"{left_out} units of {loop.name} did more than people do and count nowhere: loud_units.")
+            context.log.warning(
+                f"{left_out} units of {loop.name} did more than people do and count nowhere: loud_units."
+            )
         return with_folds(rows, warehouse.read(SUBJECTS_SEEN, named))
 
     return evidence
