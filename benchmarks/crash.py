@@ -53,9 +53,10 @@ MODELS = "variant_readouts"
 """A mart after which dbt's build is broken off."""
 MOMENTS = {
     "ingested_at", "run_id", "modified_ns", "mlflow_run_id", "decided_at", "released_at", "called_at", "latency_s",
-    "seconds",
+    "seconds", "changed_ns", "recorded_at",
 }  # fmt: skip
 """Columns that say when, how fast or in which run, not what."""
+OF_THE_HOME = "home_settings"
 
 
 @dataclass(frozen=True)
@@ -122,14 +123,14 @@ class Shop:
 
 
 def rows_of(shop: Shop) -> dict[str, list[tuple]]:
-    """Every row of every fact and mart, without MOMENTS."""
+    """Every row of every fact and mart, without MOMENTS and without the home's own identity."""
     with open_warehouse(shop.settings).held_open() as warehouse:
         columns: dict[str, list[str]] = {}
         for schema, table, column in warehouse.read(
             "select table_schema, table_name, column_name from information_schema.columns "
             "where table_schema in ('flywheel', 'marts') order by all"
         ).iter_rows():
-            if column not in MOMENTS:
+            if column not in MOMENTS and table != OF_THE_HOME:
                 columns.setdefault(f"{schema}.{table}", []).append(f'"{column}"')
         return {
             table: warehouse.read(f"select {', '.join(names)} from {table} order by all").rows()
