@@ -242,7 +242,7 @@ def quiet(case: Case, what: str, clicks: int, amount: float, seeds: Sequence[int
         before = home.learned()
         home.land(pl.DataFrame(home.loud(clicks, amount), infer_schema_length=None), "loud")
         after = home.learned()
-        listed = home.warehouse.read("select count(distinct loop) as loops from marts.loud_units where number >= 1e5")
+        listed = home.warehouse.read("select count(distinct loop) as loops from marts.loud_units where number > 9e4")
     pairs = [
         (one, other) for one, other in zip(before.to_dicts(), after.to_dicts(), strict=True)
         if one["turn"] == home.turns[-1] and one["loop"] in home.loops

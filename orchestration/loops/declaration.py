@@ -156,9 +156,7 @@ class Outcome:
         if not isinstance(self.within, timedelta) or self.within <= timedelta():
             raise ValueError(f"Outcome {self.name!r} must have time to happen: within={self.within}.")
         if not 0.5 <= self.cut_at <= 1:
-            raise ValueError(
-                f"Outcome {self.name!r}: amounts are cut at a percentile from 0.5 to 1, not {self.cut_at}."
-            )
+            raise ValueError(f"Outcome {self.name!r}: cut amounts at a percentile from 0.5 to 1, not {self.cut_at}.")
 
 
 @dataclass(frozen=True)

@@ -95,3 +95,17 @@ inner join bounds
     on numbers.turn_loop_key = bounds.turn_loop_key
     and numbers.measure = bounds.measure
     and numbers.number > bounds.bound
+
+union all
+
+-- An amount far beyond those that are cut already is a mistake, or a test of somebody's.
+select
+    releases.turn_loop_key,
+    attributed.unit_key,
+    attributed.outcome || ' amount' as measure,
+    max(attributed.value) as number,
+    {{ absurd_amount('min(attributed.cut_to)') }} as bound
+from {{ ref('int_attributed_outcomes') }} as attributed
+inner join releases on attributed.release_key = releases.release_key
+where attributed.cut_to is not null and attributed.value > {{ absurd_amount('attributed.cut_to') }}
+group by releases.turn_loop_key, attributed.unit_key, attributed.outcome

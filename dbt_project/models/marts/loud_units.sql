@@ -14,7 +14,7 @@ with loud as (
     from {{ ref('int_attributed_outcomes') }} as outcomes
     inner join (select distinct release_key, turn_loop_key from {{ ref('int_released_variants') }}) as released
         on outcomes.release_key = released.release_key
-    where outcomes.cut_to is not null
+    where outcomes.cut_to is not null and outcomes.value <= {{ absurd_amount('outcomes.cut_to') }}
     group by released.turn_loop_key, outcomes.unit_key, outcomes.outcome
 ),
 
