@@ -59,6 +59,7 @@ def findings(settings: Settings, loops: Sequence[Loop], landing: Landing) -> Ite
         yield _subjects(settings, loop, landing)
         yield from _waiting("reviews", landing, loop)
         yield from _waiting("withdrawals", landing, loop)
+        yield from _waiting("exclusions", landing, loop)
         yield from _corpora(settings, loop, landing)
     if contained := [loop for loop in loops if loop.runs_programs]:
         yield _trials(settings, contained)

@@ -27,12 +27,12 @@ def exclude(
     """Leave out the events of some hours, such as those of an outage of tracking: exposures and outcomes that occurred
     in them count in no figure of their turns, once these are learned again. The events stay."""
     from orchestration.commands import excluding
-    from orchestration.loops.found import declared_loops
+    from orchestration.flywheel_file import loops_at
 
     with plain_errors():
         settings = Settings()
         warehouse, landing = open_warehouse(), open_landing()
-        loops = {each.name: each for each in declared_loops(settings.loops, settings.brand_file)}
+        loops = {each.name: each for each in loops_at(settings)}
         if undo is not None:
             if start or end or dry_run or loop:
                 raise ValueError("--undo takes one exclusion back, by its identity: give nothing else but --reason.")

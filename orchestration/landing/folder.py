@@ -33,7 +33,7 @@ from orchestration.landing.intake import (
 from orchestration.landing.landed_rows import FileForm, FileRefusedError, Progress, Sample, arrive, is_damaged, sample
 from orchestration.landing.manifest import FileKind, FileReport, Identity, RefusedFilesError
 from orchestration.landing.pseudonyms import Pseudonyms
-from orchestration.landing.rules import documents, events, refusals, reviews, subjects, withdrawals
+from orchestration.landing.rules import documents, events, exclusions, refusals, reviews, subjects, withdrawals
 from orchestration.landing.rules.events import Window
 from orchestration.landing.strays import strays
 from orchestration.loops.declaration import Loop
@@ -49,6 +49,7 @@ COLUMNS = {
     "events": events.COLUMNS,
     "reviews": reviews.COLUMNS,
     "withdrawals": withdrawals.COLUMNS,
+    "exclusions": exclusions.COLUMNS,
     "documents": documents.COLUMNS,
 }
 _ONE_AT_A_TIME = threading.Lock()

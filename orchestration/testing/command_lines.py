@@ -27,6 +27,8 @@ KINDS: Mapping[str, str] = {
     "undo": "identity",
     "loop": "loop",
     "to": "version",
+    "start": "moment",
+    "end": "moment",
     "form": "choice",
     "kind": "choice",
     "folder": "folder",
@@ -55,6 +57,7 @@ SILLY: Mapping[str, tuple[str, ...]] = {
         "content-policy/99", "content-policy/nix", "nix-policy/1", "[bold]", "x" * 5_000, "\u202e",
     ),
     "loop": ("nix", "", "../../x", "content,replay", "[red]"),
+    "moment": ("yesterday", "2026-13-26", "2026-01-05T25:00", "", " ", "0", "1e9", "nix", "[red]", "9" * 400),
     "version": ("99", "nix", "", "-1", "0", "1e3", "9" * 400),
     "choice": ("nix", "", "SFT", "[bold]"),
     "folder": ("{file}", "{file}/below", "/proc/nix", "{closed}/below"),
@@ -82,6 +85,7 @@ USUAL: Mapping[Words, tuple[str, ...]] = {
     ("convert", "ga4"): ("{folder}/event.ndjson", "--dry-run"),
     ("convert", "segment"): ("{folder}/event.ndjson", "--dry-run"),
     ("withdraw",): ("nix", "--reason", "x", "--dry-run"),
+    ("exclude",): ("--from", "2026-01-05T10:00", "--to", "2026-01-05T11:00", "--reason", "x", "--dry-run"),
 }
 """Arguments of a command that needs some; of them one is replaced."""
 REPR = re.compile(
