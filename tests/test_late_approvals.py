@@ -186,7 +186,7 @@ def test_a_late_answer_that_is_withdrawn_is_simply_gone(care: Care) -> None:
 def test_something_comes_down_by_a_command_that_asks_nothing_and_says_what_it_does(
     care: Care, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestration.loops.found.found_loops", lambda: {"care": lambda _: CARE})
+    monkeypatch.setattr("orchestration.flywheel_file.found_loops", lambda: {"care": lambda _: CARE})
     monkeypatch.setenv("FLYWHEEL_HOME", str(care.home))
     monkeypatch.setenv("FLYWHEEL_PSEUDONYM_KEY", "k" * 32)
 

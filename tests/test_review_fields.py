@@ -172,7 +172,7 @@ def test_a_guard_is_overridden_by_a_reason_that_is_kept_and_shown_wherever_the_t
     cards_loop: TurningLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the commands alone: whole identifiers, beginnings of them, one sentence for whatever cannot be done."""
-    monkeypatch.setattr("orchestration.loops.found.found_loops", lambda: {"cards": lambda _: cards_loop.loop})
+    monkeypatch.setattr("orchestration.flywheel_file.found_loops", lambda: {"cards": lambda _: cards_loop.loop})
     monkeypatch.setenv("FLYWHEEL_HOME", str(cards_loop.home))
     monkeypatch.setenv("FLYWHEEL_PSEUDONYM_KEY", "k" * 32)
 
