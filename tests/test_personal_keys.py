@@ -95,7 +95,7 @@ def test_events_about_decisions_are_refused_for_the_same_reasons_as_those_about_
     rows = [
         met(shop, 1, jane, variant_id="unheard of"),
         met(shop, 2, jane, variant_id=f"v-{pseudonym(shop, other)}"),
-        met(shop, 3, "nobody", variant_id="unheard of"),
+        met(shop, 3, "a stranger", variant_id="unheard of"),
         met(shop, 4, ""),
         met(shop, 5, "x" * 300),
         met(shop, 6, jane, event_type="click", variant_id=None),

@@ -90,6 +90,7 @@ class RespondingAudience:
             "segment": "all",
             "propensity": None,
             "simulated": True,
+            "release_id": item.get("release_id"),
             "value": None,
         }
         yield {**event, "event_id": f"{identity}-x", "event_type": "exposure", "second": at}
@@ -120,4 +121,5 @@ _SCHEMA: dict[str, Any] = {
     "value": float,
     "propensity": float,
     "simulated": bool,
+    "release_id": str,
 }
