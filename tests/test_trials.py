@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -317,12 +318,19 @@ def test_trials_die_with_whoever_runs_them(tmp_path: Path):
         )
         run = subprocess.Popen([sys.executable, str(script)], env={**os.environ, "PYTHONPATH": str(Path.cwd())})
         until = time.monotonic() + 60
-        while not (running := any("program" in one for one in ground.running())) and time.monotonic() < until:
+        while not (running := _runs_a_program(ground)) and time.monotonic() < until:
             time.sleep(0.1)
         assert running
+        time.sleep(1)  # past the trial of the containment itself
+        assert _runs_a_program(ground)
         run.kill()
         run.wait()
         assert ground.left_behind() == []
+
+
+def _runs_a_program(ground: Ground) -> bool:
+    """Whether Python runs inside, and not only what is still setting a containment up."""
+    return any(re.match(r"""\d+ b['"]/.*python""", process) for process in ground.running())
 
 
 # Published problems
