@@ -46,12 +46,11 @@ def ga4(
     dry_run: DryRun = False,
 ) -> None:
     """Google Analytics 4's BigQuery export (JSON) becomes events."""
-    from orchestration.connectors.ga4_events import NAMES
-    from orchestration.connectors.ga4_events import convert as converted
+    from orchestration.connectors import ga4_events
 
     with plain_errors():
-        names = NAMES.changed(exposure or (), outcome or ())
-        _land(converted(file, named_loop(loop), names), "events", file, dry_run)
+        names = ga4_events.NAMES.changed(exposure or (), outcome or ())
+        _land(ga4_events.convert(file, named_loop(loop), names), "events", file, dry_run)
 
 
 @convert.command()
@@ -63,12 +62,11 @@ def segment(
     dry_run: DryRun = False,
 ) -> None:
     """Track calls of Segment or RudderStack (NDJSON) become events."""
-    from orchestration.connectors.segment_events import NAMES
-    from orchestration.connectors.segment_events import convert as converted
+    from orchestration.connectors import segment_events
 
     with plain_errors():
-        names = NAMES.changed(exposure or (), outcome or ())
-        _land(converted(file, named_loop(loop), names), "events", file, dry_run)
+        names = segment_events.NAMES.changed(exposure or (), outcome or ())
+        _land(segment_events.convert(file, named_loop(loop), names), "events", file, dry_run)
 
 
 def _land(found: "Converted", folder: str, file: Path, dry_run: bool) -> None:

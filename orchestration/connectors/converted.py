@@ -7,7 +7,7 @@ Not here: any one export's form (shopify_products, ga4_events, segment_events).
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,9 @@ class EventNames:
         if both := self.exposures & set(self.outcomes):
             raise ValueError(f"{sorted(both)} cannot be exposure and outcome at once: name each event once.")
 
+    def counts(self, event: str) -> bool:
+        return event in self.exposures or event in self.outcomes
+
     def changed(self, exposures: Sequence[str], outcomes: Sequence[str]) -> "EventNames":
         """With other exposures where some are named, and outcomes, each as `OUTCOME=EVENT`, beside these."""
         named = dict(self.outcomes)
@@ -65,6 +68,28 @@ NO_VARIANT = "an exposure without `variant_id`: send what the outbox gave with t
 NOT_COUNTED = "an event of a name that does not count: name it with --exposure or --outcome"
 NO_SUBJECT = "an event that names no product"
 NOT_READ = "a record that is not of the documented form"
+
+
+def converted_events(
+    file: Path,
+    names: EventNames,
+    name_of: Callable[[Any], str | None],
+    events_of: Callable[[Mapping[str, Any]], Iterable[dict[str, Any] | str]],
+) -> Converted:
+    """The events of an export, or why there are none.
+
+    `name_of` a record is its event's name, None where it is not of the documented form; `events_of` a record that
+    counts are its events, or reasons. Raises ValueError when the file is not JSON.
+    """
+    found = Converted()
+    for record in records(file):
+        name = name_of(record)
+        if name is None or not names.counts(name):
+            found.left_out[NOT_READ if name is None else NOT_COUNTED] += 1
+            continue
+        for event in events_of(record):
+            found.add(event)
+    return found
 
 
 def event_id(*parts: object) -> str:

@@ -14,14 +14,12 @@ from typing import Any
 from orchestration.connectors.converted import (
     NO_SUBJECT,
     NO_VARIANT,
-    NOT_COUNTED,
-    NOT_READ,
     Converted,
     EventNames,
     as_amount,
     as_text,
+    converted_events,
     event_id,
-    records,
 )
 
 NAMES = EventNames(
@@ -33,20 +31,7 @@ NAMES = EventNames(
 
 def convert(file: Path, loop: str, names: EventNames = NAMES) -> Converted:
     """Events of `loop`, one for each product of an order. Raises ValueError when the file is not JSON."""
-    found = Converted()
-    for record in records(file):
-        if not isinstance(record, Mapping) or not _is_event(record):
-            found.left_out[NOT_READ] += 1
-            continue
-        name = record["event_name"]
-        if name in names.exposures:
-            found.add(_exposure(record, loop))
-        elif name in names.outcomes:
-            for event in _outcomes(record, loop, names):
-                found.add(event)
-        else:
-            found.left_out[NOT_COUNTED] += 1
-    return found
+    return converted_events(file, names, _name_of, lambda record: _events(record, loop, names))
 
 
 def parameters(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -106,12 +91,17 @@ def _items(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [item for item in record.get("items") or () if isinstance(item, Mapping)]
 
 
-def _is_event(record: Mapping[str, Any]) -> bool:
+def _events(record: Mapping[str, Any], loop: str, names: EventNames) -> Iterator[dict[str, Any] | str]:
+    if record["event_name"] in names.exposures:
+        yield _exposure(record, loop)
+    else:
+        yield from _outcomes(record, loop, names)
+
+
+def _name_of(record: Any) -> str | None:
+    """The event's name; None where the record is not of the documented form."""
+    if not isinstance(record, Mapping) or not isinstance(name := record.get("event_name"), str):
+        return None
     stamp = as_text(record.get("event_timestamp"))
-    return bool(
-        isinstance(record.get("event_name"), str)
-        and as_text(record.get("user_pseudo_id"))
-        and stamp.isascii()
-        and stamp.isdigit()
-        and 0 < len(stamp) <= 17
-    )
+    readable = stamp.isascii() and stamp.isdigit() and len(stamp) <= 17
+    return name if readable and as_text(record.get("user_pseudo_id")) else None

@@ -13,14 +13,12 @@ from typing import Any
 from orchestration.connectors.converted import (
     NO_SUBJECT,
     NO_VARIANT,
-    NOT_COUNTED,
-    NOT_READ,
     Converted,
     EventNames,
     as_amount,
     as_text,
+    converted_events,
     event_id,
-    records,
 )
 
 NAMES = EventNames(
@@ -33,16 +31,7 @@ OF_A_PRODUCT = ("subject_id", "product_id", "sku")
 
 def convert(file: Path, loop: str, names: EventNames = NAMES) -> Converted:
     """Events of `loop`, one for each product of an order. Raises ValueError when the file is not JSON."""
-    found = Converted()
-    for record in records(file):
-        if not isinstance(record, Mapping) or not _is_track_call(record):
-            found.left_out[NOT_READ] += 1
-        elif record["event"] not in names.exposures and record["event"] not in names.outcomes:
-            found.left_out[NOT_COUNTED] += 1
-        else:
-            for event in _events(record, loop, names):
-                found.add(event)
-    return found
+    return converted_events(file, names, _name_of, lambda record: _events(record, loop, names))
 
 
 def _events(record: Mapping[str, Any], loop: str, names: EventNames) -> Iterator[dict[str, Any] | str]:
@@ -87,12 +76,15 @@ def _value(product: Mapping[str, Any], of_an_order: bool) -> dict[str, float]:
     return {"value": round(amount * (as_amount(product.get("quantity")) or 1.0), 6)}
 
 
-def _is_track_call(record: Mapping[str, Any]) -> bool:
-    return bool(
-        record.get("type") == "track"
-        and isinstance(record.get("event"), str)
-        and as_text(record.get("messageId"))
+def _name_of(record: Any) -> str | None:
+    """The name of a track call; None where the record is none."""
+    if not isinstance(record, Mapping) or record.get("type") != "track":
+        return None
+    readable = (
+        as_text(record.get("messageId"))
         and any(map(as_text, _users(record)))
         and isinstance(record.get("properties") or {}, Mapping)
         and (record.get("timestamp") or record.get("originalTimestamp"))
     )
+    name = record.get("event")
+    return name if readable and isinstance(name, str) else None
