@@ -21,14 +21,14 @@ from orchestration.landing import manifest
 from orchestration.landing.addressees import Addressees
 from orchestration.landing.intake import (
     MAX_SKEW,
-    DocumentIntake,
     EventIntake,
-    ExclusionIntake,
     Intake,
-    ReviewIntake,
     SubjectIntake,
-    WithdrawalIntake,
+    document_intake,
+    exclusion_intake,
     form_of_subjects,
+    review_intake,
+    withdrawal_intake,
 )
 from orchestration.landing.landed_rows import FileForm, FileRefusedError, Progress, Sample, arrive, is_damaged, sample
 from orchestration.landing.manifest import FileKind, FileReport, Identity, RefusedFilesError
@@ -106,15 +106,15 @@ class Landing:
 
     def ingest_reviews(self, loop: Loop, *, run_id: str, progress: Progress) -> list[FileReport]:
         """Take in every pending file of decisions on the loop's candidates; raises as `ingest_events`."""
-        return self._ingest(ReviewIntake(loop.name, self._now() + MAX_SKEW, self._pseudonyms), run_id, progress)
+        return self._ingest(review_intake(loop, self._now() + MAX_SKEW, self._pseudonyms), run_id, progress)
 
     def ingest_withdrawals(self, loop: Loop, *, run_id: str, progress: Progress) -> list[FileReport]:
         """Take in every pending file of withdrawals of what the loop released; raises as `ingest_events`."""
-        return self._ingest(WithdrawalIntake(loop, self._now() + MAX_SKEW, self._pseudonyms), run_id, progress)
+        return self._ingest(withdrawal_intake(loop, self._now() + MAX_SKEW, self._pseudonyms), run_id, progress)
 
     def ingest_exclusions(self, loop: Loop, *, run_id: str, progress: Progress) -> list[FileReport]:
         """Take in every pending file of hours that do not count for the loop; raises as `ingest_events`."""
-        return self._ingest(ExclusionIntake(loop.name, self._now() + MAX_SKEW, self._pseudonyms), run_id, progress)
+        return self._ingest(exclusion_intake(loop, self._now() + MAX_SKEW, self._pseudonyms), run_id, progress)
 
     def pseudonym(self, identifier: str) -> str:
         """What stands for a personal identifier wherever something is kept."""
@@ -122,7 +122,7 @@ class Landing:
 
     def ingest_documents(self, corpus: str, *, run_id: str, progress: Progress) -> list[FileReport]:
         """Take in every pending file of the corpus; raises as `ingest_events`."""
-        return self._ingest(DocumentIntake(corpus), run_id, progress)
+        return self._ingest(document_intake(corpus), run_id, progress)
 
     def corpora(self) -> list[str]:
         """Every corpus that has a folder below landing/documents/."""

@@ -1,10 +1,10 @@
-"""How rows that arrived are decided on and stored, one class for each kind of file.
+"""How rows that arrived are decided on and stored, for each kind of file.
 
 Here: the order in which the statements of `ingestion` run on the warehouse's connection.
 Not here: the statements (ingestion), reading the file (landing.landed_rows), the transaction (landing.folder).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -200,107 +200,19 @@ class SubjectIntake:
 
 
 @dataclass(frozen=True)
-class DocumentIntake:
-    """Documents of one corpus, which stands where others have their loop."""
+class PlainIntake:
+    """Rows of one loop or corpus on which statements alone decide: what they read, decide, and store.
 
+    `stored` is given the file's hash and the moment. A corpus stands where others have their loop.
+    """
+
+    kind: FileKind
     loop: str
-    kind: FileKind = "documents"
+    columns: tuple[Column, ...]
+    needed: Sequence[Slice]
+    decided: Sequence[Statement]
+    stored: Callable[[str, datetime], Sequence[Statement]]
     form: FileForm = FileForm(breaks_in_fields=True)
-
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        return documents.COLUMNS
-
-    def take(
-        self,
-        session: IntakeSession,
-        arrival: Arrival,  # noqa: ARG002
-        file_hash: str,
-        now: datetime,  # noqa: ARG002
-        progress: Progress,  # noqa: ARG002
-    ) -> Stored:
-        connection = session.connection
-        _bring(session, documents.needed(self.loop))
-        _run(connection, documents.decided(self.loop))
-        return _stored(connection, documents.stored(self.loop, file_hash))
-
-
-@dataclass(frozen=True)
-class ReviewIntake:
-    """Decisions of people on one loop's candidates, none later than `latest`."""
-
-    loop: str
-    latest: datetime
-    pseudonyms: Pseudonyms
-    kind: FileKind = "reviews"
-    form: FileForm = FileForm(breaks_in_fields=True)
-
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        return reviews.COLUMNS
-
-    def take(
-        self,
-        session: IntakeSession,
-        arrival: Arrival,  # noqa: ARG002
-        file_hash: str,
-        now: datetime,  # noqa: ARG002
-        progress: Progress,  # noqa: ARG002
-    ) -> Stored:
-        connection = session.connection
-        pseudonym, key = self.pseudonyms.sql("reviewer"), self.pseudonyms.parameters
-        _bring(session, reviews.needed(self.loop))
-        _run(connection, reviews.decided(self.loop, self.latest, pseudonym, key))
-        return _stored(connection, reviews.stored(self.loop, file_hash))
-
-
-@dataclass(frozen=True)
-class WithdrawalIntake:
-    """Withdrawals of what one loop released, none later than `latest`."""
-
-    declared: Loop
-    latest: datetime
-    pseudonyms: Pseudonyms
-    kind: FileKind = "withdrawals"
-    form: FileForm = FileForm(breaks_in_fields=True)
-
-    @property
-    def loop(self) -> str:
-        return self.declared.name
-
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        return withdrawals.COLUMNS
-
-    def take(
-        self,
-        session: IntakeSession,
-        arrival: Arrival,  # noqa: ARG002
-        file_hash: str,
-        now: datetime,  # noqa: ARG002
-        progress: Progress,  # noqa: ARG002
-    ) -> Stored:
-        connection = session.connection
-        pseudonym, key = self.pseudonyms.sql("withdrawn_by"), self.pseudonyms.parameters
-        subject = self.pseudonyms.sql("target_id") if self.declared.subjects.key_is_personal else None
-        _bring(session, withdrawals.needed(self.loop))
-        _run(connection, withdrawals.decided(self.loop, self.latest, pseudonym, subject, key))
-        return _stored(connection, withdrawals.stored(self.loop, file_hash))
-
-
-@dataclass(frozen=True)
-class ExclusionIntake:
-    """Hours of which no event of one loop counts, none asked for later than `latest`."""
-
-    loop: str
-    latest: datetime
-    pseudonyms: Pseudonyms
-    kind: FileKind = "exclusions"
-    form: FileForm = FileForm(breaks_in_fields=True)
-
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        return exclusions.COLUMNS
 
     def take(
         self,
@@ -310,11 +222,59 @@ class ExclusionIntake:
         now: datetime,
         progress: Progress,  # noqa: ARG002
     ) -> Stored:
-        connection = session.connection
-        pseudonym, key = self.pseudonyms.sql("excluded_by"), self.pseudonyms.parameters
-        _bring(session, [exclusions.needed(self.loop)])
-        _run(connection, exclusions.decided(self.loop, self.latest, pseudonym, key))
-        return _stored(connection, exclusions.stored(self.loop, file_hash, now))
+        _bring(session, self.needed)
+        _run(session.connection, self.decided)
+        return _stored(session.connection, self.stored(file_hash, now))
+
+
+def document_intake(corpus: str) -> PlainIntake:
+    """Documents of one corpus."""
+    return PlainIntake(
+        kind="documents",
+        loop=corpus,
+        columns=documents.COLUMNS,
+        needed=documents.needed(corpus),
+        decided=documents.decided(corpus),
+        stored=lambda file_hash, _: documents.stored(corpus, file_hash),
+    )
+
+
+def review_intake(loop: Loop, latest: datetime, pseudonyms: Pseudonyms) -> PlainIntake:
+    """Decisions of people on one loop's candidates, none later than `latest`."""
+    return PlainIntake(
+        kind="reviews",
+        loop=loop.name,
+        columns=reviews.COLUMNS,
+        needed=reviews.needed(loop.name),
+        decided=reviews.decided(loop.name, latest, pseudonyms.sql("reviewer"), pseudonyms.parameters),
+        stored=lambda file_hash, _: reviews.stored(loop.name, file_hash),
+    )
+
+
+def withdrawal_intake(loop: Loop, latest: datetime, pseudonyms: Pseudonyms) -> PlainIntake:
+    """Withdrawals of what one loop released, none later than `latest`."""
+    person, key = pseudonyms.sql("withdrawn_by"), pseudonyms.parameters
+    subject = pseudonyms.sql("target_id") if loop.subjects.key_is_personal else None
+    return PlainIntake(
+        kind="withdrawals",
+        loop=loop.name,
+        columns=withdrawals.COLUMNS,
+        needed=withdrawals.needed(loop.name),
+        decided=withdrawals.decided(loop.name, latest, person, subject, key),
+        stored=lambda file_hash, _: withdrawals.stored(loop.name, file_hash),
+    )
+
+
+def exclusion_intake(loop: Loop, latest: datetime, pseudonyms: Pseudonyms) -> PlainIntake:
+    """Hours of which no event of one loop counts, none asked for later than `latest`."""
+    return PlainIntake(
+        kind="exclusions",
+        loop=loop.name,
+        columns=exclusions.COLUMNS,
+        needed=[exclusions.needed(loop.name)],
+        decided=exclusions.decided(loop.name, latest, pseudonyms.sql("excluded_by"), pseudonyms.parameters),
+        stored=lambda file_hash, now: exclusions.stored(loop.name, file_hash, now),
+    )
 
 
 def form_of_subjects(loop: Loop) -> FileForm:
