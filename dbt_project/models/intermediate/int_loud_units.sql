@@ -1,3 +1,11 @@
+{# What is counted of a unit, the number that people reach, and how many times what 99 of 100 do is too far. #}
+{% set measures = {
+    'exposures': {'relation': 'met', 'column': 'exposures', 'people': 1000, 'times': 10},
+    'subjects met': {'relation': 'met', 'column': 'subjects', 'people': 50, 'times': 10},
+    'outcomes of a kind': {'relation': 'responded', 'column': 'outcomes', 'people': 100, 'times': 10},
+    'subjects with an outcome': {'relation': 'responded', 'column': 'subjects', 'people': 8, 'times': 4},
+} %}
+
 -- What a unit did in the turn, by four measures. One that goes far beyond what 99 of 100 units do, and beyond a number that
 -- people reach, is no person: it counts nowhere, whatever it met. The bounds are those of all units together, so that they
 -- know nothing of variants or of the holdout.
@@ -33,17 +41,11 @@ responded as (
 ),
 
 how_many as (
-    select turn_loop_key, 'exposures' as measure, exposures as number, count(*) as units
-    from met group by turn_loop_key, exposures
-    union all
-    select turn_loop_key, 'subjects met' as measure, subjects as number, count(*) as units
-    from met group by turn_loop_key, subjects
-    union all
-    select turn_loop_key, 'outcomes of a kind' as measure, outcomes as number, count(*) as units
-    from responded group by turn_loop_key, outcomes
-    union all
-    select turn_loop_key, 'subjects with an outcome' as measure, subjects as number, count(*) as units
-    from responded group by turn_loop_key, subjects
+    {% for measure, of in measures.items() -%}
+    select turn_loop_key, '{{ measure }}' as measure, {{ of.column }} as number, count(*) as units
+    from {{ of.relation }} group by turn_loop_key, {{ of.column }}
+    {% if not loop.last %}union all{% endif %}
+    {% endfor %}
 ),
 
 ranked as (
@@ -62,10 +64,9 @@ bounds as (
         turn_loop_key,
         measure,
         case measure
-            when 'exposures' then greatest(1000, 10 * min(number))
-            when 'subjects met' then greatest(50, 10 * min(number))
-            when 'outcomes of a kind' then greatest(100, 10 * min(number))
-            else greatest(8, 4 * min(number))
+            {% for measure, of in measures.items() -%}
+            when '{{ measure }}' then greatest({{ of.people }}, {{ of.times }} * min(number))
+            {% endfor %}
         end as bound
     from ranked
     where up_to >= least(ceil(0.99 * all_units), all_units - 1)
@@ -73,15 +74,11 @@ bounds as (
 ),
 
 numbers as (
-    select turn_loop_key, unit_key, 'exposures' as measure, exposures as number from met where exposures > 1000
-    union all
-    select turn_loop_key, unit_key, 'subjects met' as measure, subjects as number from met where subjects > 50
-    union all
-    select turn_loop_key, unit_key, 'outcomes of a kind' as measure, outcomes as number
-    from responded where outcomes > 100
-    union all
-    select turn_loop_key, unit_key, 'subjects with an outcome' as measure, subjects as number
-    from responded where subjects > 8
+    {% for measure, of in measures.items() -%}
+    select turn_loop_key, unit_key, '{{ measure }}' as measure, {{ of.column }} as number
+    from {{ of.relation }} where {{ of.column }} > {{ of.people }}
+    {% if not loop.last %}union all{% endif %}
+    {% endfor %}
 )
 
 select
