@@ -20,7 +20,6 @@ from orchestration.commands.terminal import (
     named_loop,
     open_landing,
     open_warehouse,
-    plain_errors,
 )
 from orchestration.commands.withdraw import withdraw
 from orchestration.environment import DAGSTER, DBT, MLFLOW, shed
@@ -64,15 +63,14 @@ def turn(
 
     settings = Settings()
     wheel = Flywheel(settings, tell=lambda line: typer.echo(line))
-    with plain_errors():
-        if dry_run:
-            for line in planned_calls(key, loops_at(settings), settings):
-                typer.echo(line)
-            return
-        if produce or not learn:
-            wheel.produce(key)
-        if learn or not produce:
-            wheel.learn(key)
+    if dry_run:
+        for line in planned_calls(key, loops_at(settings), settings):
+            typer.echo(line)
+        return
+    if produce or not learn:
+        wheel.produce(key)
+    if learn or not produce:
+        wheel.learn(key)
     status()
 
 
@@ -81,8 +79,7 @@ def ingest() -> None:
     """Take in every file that has landed."""
     from orchestration.graph.driver import Flywheel
 
-    with plain_errors():
-        Flywheel(Settings(), tell=lambda line: typer.echo(line)).ingest()
+    Flywheel(Settings(), tell=lambda line: typer.echo(line)).ingest()
 
 
 @app.command()
@@ -108,15 +105,14 @@ def status() -> None:
     from orchestration.commands.standing import refusals, standing_lines
     from orchestration.commands.withdrawing import withdrawn_lines
 
-    with plain_errors():
-        lines = turn_lines(open_warehouse())
-        withdrawn = [*withdrawn_lines(open_warehouse()), *excluded_lines(open_warehouse())]
-        if not lines:
-            typer.echo("No turn has been released yet: `flywheel turn 2026-01-05`, or `make demo`.")
-            for refused in refusals(Settings()):
-                typer.echo(refused)
-            return
-        standing = list(standing_lines(open_warehouse(), Settings()))
+    lines = turn_lines(open_warehouse())
+    withdrawn = [*withdrawn_lines(open_warehouse()), *excluded_lines(open_warehouse())]
+    if not lines:
+        typer.echo("No turn has been released yet: `flywheel turn 2026-01-05`, or `make demo`.")
+        for refused in refusals(Settings()):
+            typer.echo(refused)
+        return
+    standing = list(standing_lines(open_warehouse(), Settings()))
     console().print(turn_table(lines, "turns"))
     for said in (*decision_lines(lines), *withdrawn, *standing):
         typer.echo(said)
@@ -135,8 +131,7 @@ def trace(
     """
     from orchestration.commands.lineage import trace as chain
 
-    with plain_errors():
-        console().print(_tree(chain(open_warehouse(), identity)))
+    console().print(_tree(chain(open_warehouse(), identity)))
 
 
 @app.command()
@@ -174,9 +169,8 @@ def plan(
     from orchestration.learning.proof.power import Design, units_to_see
     from orchestration.learning.proof.power import plan as planned
 
-    with plain_errors():
-        design = Design(base_rate=base_rate, subjects=subjects, units=units, holdout=holdout, turns=turns)
-        rows = planned(design, tuple(lift) if lift else (0.05, 0.10, 0.20, 0.30)).to_dicts()
+    design = Design(base_rate=base_rate, subjects=subjects, units=units, holdout=holdout, turns=turns)
+    rows = planned(design, tuple(lift) if lift else (0.05, 0.10, 0.20, 0.30)).to_dicts()
     table = Table(
         "true lift",
         "lift over the holdout is seen",
@@ -216,12 +210,11 @@ def rollback(
     from orchestration.registry.tracking import Tracking
 
     settings = Settings()
-    with plain_errors():
-        if not reason.strip():
-            raise ValueError("A rollback is kept with its reason: give one with --reason.")
-        loop = named_loop(loop)
-        with home_locked(settings.root, f"rollback of {loop}", typer.echo):
-            before, after = roll_back(open_warehouse(), Tracking(settings.root, settings.mlflow_ui), loop, reason, to)
+    if not reason.strip():
+        raise ValueError("A rollback is kept with its reason: give one with --reason.")
+    loop = named_loop(loop)
+    with home_locked(settings.root, f"rollback of {loop}", typer.echo):
+        before, after = roll_back(open_warehouse(), Tracking(settings.root, settings.mlflow_ui), loop, reason, to)
     if before == after:
         typer.echo(f"{loop}-policy/{after} was in force before; nothing changed.")
     else:
@@ -238,11 +231,10 @@ def prune(
     from orchestration.retention.pruning import would_go
 
     settings = Settings()
-    with plain_errors():
-        most = keep or settings.keep_turns
-        if most is None:
-            raise ValueError("Say how many turns to keep: --keep, or FLYWHEEL_KEEP_TURNS.")
-        typer.echo(would_go(settings, open_warehouse(), most))
+    most = keep or settings.keep_turns
+    if most is None:
+        raise ValueError("Say how many turns to keep: --keep, or FLYWHEEL_KEEP_TURNS.")
+    typer.echo(would_go(settings, open_warehouse(), most))
 
 
 @app.command()
@@ -255,11 +247,10 @@ def export(
     from orchestration.commands.exporting import export as write
     from orchestration.flywheel_file import every_loop_at
 
-    with plain_errors():
-        found, named = every_loop_at(Settings()), named_loop(loop)
-        if kind not in ("sft", "dpo"):
-            raise ValueError(f"{kind!r} is no kind of set: sft or dpo.")
-        exported = write(open_warehouse(), found[named], kind, Path(folder))  # type: ignore[arg-type]
+    found, named = every_loop_at(Settings()), named_loop(loop)
+    if kind not in ("sft", "dpo"):
+        raise ValueError(f"{kind!r} is no kind of set: sft or dpo.")
+    exported = write(open_warehouse(), found[named], kind, Path(folder))  # type: ignore[arg-type]
     note = "" if exported.enough else " The endpoint takes no fewer than 10."
     audience = " A simulated audience chose them." if exported.simulated else ""
     typer.echo(f"{exported.lines} lines in {exported.path}.{audience}{note}")
@@ -287,8 +278,7 @@ def demo(
     """A real retailer's catalogue, a real model and a simulated audience go through four turns."""
     from orchestration.commands.demo import run_demo
 
-    with plain_errors():
-        run_demo(Settings(), console(), turns=turns, products=products, exposures=exposures)
+    run_demo(Settings(), console(), turns=turns, products=products, exposures=exposures)
 
 
 @app.command()
@@ -307,8 +297,7 @@ def replay(
     """
     from orchestration.commands.replay import run_replay
 
-    with plain_errors():
-        run_replay(home, data, form, console(), units=units, turns_in_force=turns_in_force, seed=Settings().seed)
+    run_replay(home, data, form, console(), units=units, turns_in_force=turns_in_force, seed=Settings().seed)
 
 
 @app.command()
@@ -319,8 +308,7 @@ def up(
     """Start the Dagster UI, its daemon and the MLflow UI on 127.0.0.1; Ctrl-C ends all of them."""
     from orchestration.commands.serving import serve
 
-    with plain_errors():
-        raise typer.Exit(serve(Settings(), typer.echo, dagster_port=dagster_port, mlflow_port=mlflow_port))
+    raise typer.Exit(serve(Settings(), typer.echo, dagster_port=dagster_port, mlflow_port=mlflow_port))
 
 
 def _tree(chain: "Trace") -> "Tree":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestration.commands.terminal import named_loop, plain_errors
+from orchestration.commands.terminal import named_loop
 from orchestration.settings import Settings
 
 if TYPE_CHECKING:
@@ -33,8 +33,7 @@ def shopify(file: Export, loop: OfLoop = None, dry_run: DryRun = False) -> None:
     """Products of Shopify (CSV) become subjects, a product in each placement."""
     from orchestration.connectors.shopify_products import convert as converted
 
-    with plain_errors():
-        _land(converted(file), f"{named_loop(loop)}/subjects", file, dry_run)
+    _land(converted(file), f"{named_loop(loop)}/subjects", file, dry_run)
 
 
 @convert.command()
@@ -48,9 +47,8 @@ def ga4(
     """Google Analytics 4's BigQuery export (JSON) becomes events."""
     from orchestration.connectors import ga4_events
 
-    with plain_errors():
-        names = ga4_events.NAMES.changed(exposure or (), outcome or ())
-        _land(ga4_events.convert(file, named_loop(loop), names), "events", file, dry_run)
+    names = ga4_events.NAMES.changed(exposure or (), outcome or ())
+    _land(ga4_events.convert(file, named_loop(loop), names), "events", file, dry_run)
 
 
 @convert.command()
@@ -64,9 +62,8 @@ def segment(
     """Track calls of Segment or RudderStack (NDJSON) become events."""
     from orchestration.connectors import segment_events
 
-    with plain_errors():
-        names = segment_events.NAMES.changed(exposure or (), outcome or ())
-        _land(segment_events.convert(file, named_loop(loop), names), "events", file, dry_run)
+    names = segment_events.NAMES.changed(exposure or (), outcome or ())
+    _land(segment_events.convert(file, named_loop(loop), names), "events", file, dry_run)
 
 
 def _land(found: "Converted", folder: str, file: Path, dry_run: bool) -> None:

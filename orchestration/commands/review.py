@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestration.commands.terminal import console, open_landing, open_warehouse, plain_errors
+from orchestration.commands.terminal import console, open_landing, open_warehouse
 from orchestration.settings import Settings
 
 if TYPE_CHECKING:
@@ -29,9 +29,8 @@ def review_list() -> None:
 
     from orchestration.commands.reviewing import shown, take_in, waiting
 
-    with plain_errors():
-        take_in(open_landing(), _loops())
-        queue = waiting(open_warehouse())
+    take_in(open_landing(), _loops())
+    queue = waiting(open_warehouse())
     if not queue:
         typer.echo("Nothing waits for a person.")
         return
@@ -82,15 +81,14 @@ def reject(candidate: Candidate, reason: Reason = None, reviewer: Reviewer = Non
 def _decide(candidate: str, decision: str, **options: Any) -> None:
     from orchestration.commands.reviewing import SaidBeforeError, land_decision
 
-    with plain_errors():
-        try:
-            path = land_decision(
-                open_warehouse(), open_landing(), candidate, decision, loops=_loops(), tell=typer.echo, **options
-            )
-        except SaidBeforeError as said:
-            typer.echo(str(said))
-        else:
-            typer.echo(f"Your decision is kept (landing file {path.name}); it takes effect with the next turn.")
+    try:
+        path = land_decision(
+            open_warehouse(), open_landing(), candidate, decision, loops=_loops(), tell=typer.echo, **options
+        )
+    except SaidBeforeError as said:
+        typer.echo(str(said))
+    else:
+        typer.echo(f"Your decision is kept (landing file {path.name}); it takes effect with the next turn.")
 
 
 def _loops() -> "dict[str, Loop]":

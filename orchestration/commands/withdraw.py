@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestration.commands.terminal import open_landing, open_outbox, open_warehouse, plain_errors
+from orchestration.commands.terminal import open_landing, open_outbox, open_warehouse
 from orchestration.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,35 +36,34 @@ def withdraw(
     from orchestration.commands import withdrawing
     from orchestration.flywheel_file import every_loop_at
 
-    with plain_errors():
-        if (target is None) == (undo is None):
-            raise ValueError("Name what is to come down, or with --undo the withdrawal to take back: one of them.")
-        loops = every_loop_at(Settings())
-        warehouse, landing, outbox = open_warehouse(), open_landing(), open_outbox()
-        if undo is not None:
-            if dry_run:
-                raise ValueError("--dry-run goes with what is to come down, not with --undo.")
-            back = withdrawing.undo(warehouse, landing, outbox, undo, loops, reason=reason, by=by)
-            before = "was taken back before; nothing changed" if back.known_before else "is taken back"
-            typer.echo(f"Withdrawal {back.withdrawal_id} {before}.")
-            _tell_outbox(back)
-            return
-        if not dry_run and not (reason or "").strip():
-            raise ValueError("A withdrawal is kept with its reason: give --reason.")
-        named = withdrawing.target_of(warehouse, landing, target or "", loops, loop)
-        typer.echo(f"{'Would withdraw' if dry_run else 'Withdraws'} {named.kind} {named.target_id} of {named.loop}:")
-        for subject_id, variant_id, text in named.variants[:SHOWN]:
-            typer.echo(f"  {variant_id} of {subject_id}: {' '.join((text or '').split())}")
-        if len(named.variants) > SHOWN:
-            typer.echo(f"  and {len(named.variants) - SHOWN} more")
-        if not named.variants:
-            typer.echo("  nothing that is out; it will not go out")
+    if (target is None) == (undo is None):
+        raise ValueError("Name what is to come down, or with --undo the withdrawal to take back: one of them.")
+    loops = every_loop_at(Settings())
+    warehouse, landing, outbox = open_warehouse(), open_landing(), open_outbox()
+    if undo is not None:
         if dry_run:
-            return
-        done = withdrawing.withdraw(warehouse, landing, outbox, named, loops, reason=reason or "", by=by)
-        before = " was there before; nothing changed" if done.known_before else ""
-        typer.echo(f"Withdrawal {done.withdrawal_id}{before}. `flywheel withdraw --undo` takes it back.")
-        _tell_outbox(done)
+            raise ValueError("--dry-run goes with what is to come down, not with --undo.")
+        back = withdrawing.undo(warehouse, landing, outbox, undo, loops, reason=reason, by=by)
+        before = "was taken back before; nothing changed" if back.known_before else "is taken back"
+        typer.echo(f"Withdrawal {back.withdrawal_id} {before}.")
+        _tell_outbox(back)
+        return
+    if not dry_run and not (reason or "").strip():
+        raise ValueError("A withdrawal is kept with its reason: give --reason.")
+    named = withdrawing.target_of(warehouse, landing, target or "", loops, loop)
+    typer.echo(f"{'Would withdraw' if dry_run else 'Withdraws'} {named.kind} {named.target_id} of {named.loop}:")
+    for subject_id, variant_id, text in named.variants[:SHOWN]:
+        typer.echo(f"  {variant_id} of {subject_id}: {' '.join((text or '').split())}")
+    if len(named.variants) > SHOWN:
+        typer.echo(f"  and {len(named.variants) - SHOWN} more")
+    if not named.variants:
+        typer.echo("  nothing that is out; it will not go out")
+    if dry_run:
+        return
+    done = withdrawing.withdraw(warehouse, landing, outbox, named, loops, reason=reason or "", by=by)
+    before = " was there before; nothing changed" if done.known_before else ""
+    typer.echo(f"Withdrawal {done.withdrawal_id}{before}. `flywheel withdraw --undo` takes it back.")
+    _tell_outbox(done)
 
 
 def _tell_outbox(done: "Withdrawal") -> None:
