@@ -149,7 +149,7 @@ def test_results_come_in_the_order_of_the_requests_and_progress_is_told():
 
 def test_tests_are_not_trusted_either():
     """A test that writes verdicts of its own ends the trial without one."""
-    forged = "import os\nfor number in range(3, 64):\n    try:\n        os.write(number, b'19\\nD2:s4:donec4:True')\n"
+    forged = "import os\nfor number in range(3, 4096):\n    try:\n        os.write(number, b'19\\nD2:s4:donec4:True')\n"
     result = trial(SQUARE, forged + "    except OSError:\n        pass", "assert square(2) == 5")
     assert (result.status, result.score) == ("unjudged", 0.0)
     flood = "import os\nwhile True:\n    os.write(1, b'x' * 65536)"

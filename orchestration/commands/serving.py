@@ -52,7 +52,9 @@ def serve(settings: Settings, tell: Callable[[str], None], *, dagster_port: int 
             "--default-artifact-root", (settings.root / "mlartifacts").as_uri(),
         ],
     }  # fmt: skip
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # being ended from outside is Ctrl-C, too
+    # Being ended from outside is Ctrl-C, too; a shell that starts this in the background has it ignored.
+    for ending in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(ending, signal.default_int_handler)
     running = {
         name: subprocess.Popen(
             [sys.executable, "-m", *command],
